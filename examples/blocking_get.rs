@@ -40,13 +40,13 @@ fn run(args: Arguments) -> Result<(), String> {
     // The fragment is not sent (RFC 9110 §7.1): `Uri` does not keep it.
     let path = url.path_and_query().map_or("/", |path| path.as_str()).to_owned();
 
-    let describe = |error: &str| format!("{url}: {error}");
     let connected = if url.scheme_str() == Some("https") {
         Client::connect_tls(authority, tls::client_config(trusts_all)?)
     } else {
         Client::connect(authority)
     };
-    let client = connected.map_err(|error| describe(&WithCauses(&error).to_string()))?;
+    let client = connected
+        .map_err(|error| tls::with_advice(format!("cannot connect to {url}: {}", WithCauses(&error))))?;
     let client = client.time_limit(Some(TIME_LIMIT));
     let outcome = fetch(&client, path, is_verbose);
     // The connection shuts down gracefully, whatever the result of the request.
@@ -55,7 +55,7 @@ fn run(args: Arguments) -> Result<(), String> {
     if is_verbose {
         eprintln!("connection ended: {end}");
     }
-    outcome.map_err(|error| describe(&error))
+    outcome.map_err(|error| tls::with_advice(format!("{url}: {error}")))
 }
 
 fn fetch(client: &Client, path: String, is_verbose: bool) -> Result<(), String> {

@@ -69,7 +69,8 @@ fn main() -> ExitCode {
 
 fn run(Arguments { listen: Listen { addr: address } }: Arguments) -> Result<(), String> {
     let describe = |error: std::io::Error| format!("{address}: {error}");
-    let listener = TcpListener::bind(address).map_err(describe)?;
+    let listener =
+        TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
     println!("listening on {}", listener.local_addr().map_err(describe)?);
     for socket in listener.incoming() {
         let socket = socket.map_err(describe)?;

@@ -61,7 +61,7 @@ fn run(args: Arguments) -> Result<(), String> {
     if let Some(tls) = tls {
         builder = builder.tls(tls);
     }
-    let server = builder.bind(address).map_err(describe)?;
+    let server = builder.bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
     println!("listening on {}", server.local_addr());
     let handle = server.handle();
     ctrlc::set_handler(move || handle.shutdown(SHUTDOWN_LIMIT)).map_err(|error| error.to_string())?;

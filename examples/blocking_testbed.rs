@@ -52,7 +52,7 @@ fn run(args: Arguments) -> Result<(), String> {
             println!("connection ended: {end}");
         }
     });
-    let server = builder.bind(address).map_err(describe)?;
+    let server = builder.bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
     println!("listening on {}", server.local_addr());
     let handle = server.handle();
     ctrlc::set_handler(move || handle.shutdown(SHUTDOWN_LIMIT)).map_err(|error| error.to_string())?;

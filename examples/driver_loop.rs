@@ -154,7 +154,8 @@ fn run(args: Arguments) -> Result<(), String> {
     let Arguments { listen: Listen { addr: address }, root } = args;
     let site = Site::new(&root)?;
     let describe = |error: io::Error| format!("{address}: {error}");
-    let mut server = Loop::bind(address, site).map_err(describe)?;
+    let mut server =
+        Loop::bind(address, site).map_err(|error| format!("cannot listen on {address}: {error}"))?;
     println!("listening on {}", server.listener.local_addr().map_err(describe)?);
     let mut events = Events::with_capacity(256);
     loop {

@@ -190,7 +190,7 @@ fn main() -> ExitCode {
 
 fn run(Arguments { listen: Listen { addr: address } }: Arguments) -> Result<(), String> {
     let describe = |error: io::Error| format!("{address}: {error}");
-    let mut server = Loop::bind(address).map_err(describe)?;
+    let mut server = Loop::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
     println!("listening on {}", server.listener.local_addr().map_err(describe)?);
     let mut events = Events::with_capacity(256);
     loop {

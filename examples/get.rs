@@ -36,7 +36,7 @@ async fn run(args: Arguments) -> Result<(), String> {
     let Arguments { verbose, insecure: trusts_all, url: uri } = args;
     let url = uri.to_string();
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let failed = |error: io::Error| format!("cannot connect to {url}: {error}");
+    let failed = |error: io::Error| tls::with_advice(format!("cannot connect to {url}: {error}"));
     let (client, connection) = if uri.scheme_str() == Some("https") {
         let addr = (host.as_str(), uri.port_u16().unwrap_or(443));
         let name = ServerName::try_from(host.clone()).map_err(|error| format!("{url}: {error}"))?;

@@ -283,7 +283,8 @@ mod uring {
 
     pub fn run(Arguments { listen: Listen { addr: address } }: Arguments) -> Result<(), String> {
         let describe = |error: io::Error| format!("{address}: {error}");
-        let listener = TcpListener::bind(address).map_err(describe)?;
+        let listener =
+            TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
         let bound = listener.local_addr().map_err(describe)?;
         let mut server = match Loop::new(listener) {
             Ok(server) => server,

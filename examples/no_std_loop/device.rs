@@ -53,10 +53,9 @@ impl Device {
     /// processor may sleep until the line or [`deadline`](Self::deadline) wakes it.
     pub fn turn(&mut self, line: &mut impl Line) -> bool {
         let mut buf = [0; 64];
+        let now = line.now();
         let len = if self.connection.wants_read() { line.receive(&mut buf) } else { 0 };
-        let (mut input, now) = (&buf[..len], line.now());
-        // The output contains the GOAWAY of an error.
-        let _ = self.connection.handle_timeout(now);
+        let mut input = &buf[..len];
         while let Ok(Some(event)) = self.connection.receive(&mut input, now) {
             match event {
                 Event::Headers { stream, kind: HeadersKind::Request, headers, end } => {
@@ -73,6 +72,11 @@ impl Device {
                 }
                 _ => {}
             }
+        }
+        // A full buffer may have more behind it, which comes before the timeouts. The output
+        // contains the GOAWAY of an error.
+        if len < buf.len() {
+            let _ = self.connection.handle_timeout(now);
         }
         self.answer();
         let sent = self.write(line);

@@ -4,7 +4,7 @@
 //! and any later failure exits with 1 and one line.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -23,9 +23,23 @@ pub struct Listen {
         long = "listen",
         visible_alias = "h2c",
         value_name = "ADDR",
-        default_value = "127.0.0.1:8080"
+        default_value = "127.0.0.1:8080",
+        value_parser = socket_addr
     )]
     pub addr: SocketAddr,
+}
+
+/// Parses the address of a socket; a name is resolved.
+///
+/// # Errors
+/// It is none, or the name has no address.
+pub fn socket_addr(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(addr) = text.parse() {
+        return Ok(addr);
+    }
+    let resolved = text.to_socket_addrs().ok().and_then(|mut addrs| addrs.next());
+    resolved
+        .ok_or_else(|| "give an address and a port: 127.0.0.1:8080, [::1]:8080, localhost:8080".to_owned())
 }
 
 /// The TLS configuration of a server.
@@ -127,6 +141,14 @@ mod tests {
         assert_eq!(addr("--h2c [::1]:2 --tls"), Ok("[::1]:2".to_owned()));
         assert_eq!(addr("--listen 127.0.0.1:1 --h2c 127.0.0.1:2"), Err(ErrorKind::ArgumentConflict));
         assert_eq!(addr("--listen 127.0.0.1"), Err(ErrorKind::ValueValidation));
+    }
+
+    #[test]
+    fn an_address_may_be_a_name() {
+        assert!(socket_addr("localhost:7300").unwrap().ip().is_loopback());
+        for text in ["127.0.0.1", "7300", ":7300", "localhost", ""] {
+            assert!(socket_addr(text).unwrap_err().contains("localhost:8080"), "{text}");
+        }
     }
 
     #[test]

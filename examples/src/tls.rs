@@ -26,7 +26,23 @@ pub fn server_config(files: &[String]) -> Result<ServerConfig, String> {
     };
     let versions = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
     let builder = versions.map_err(|error| format!("TLS: {error}"))?.with_no_client_auth();
-    builder.with_single_cert(chain, key).map_err(|error| format!("certificate: {error}"))
+    builder.with_single_cert(chain, key).map_err(|error| match (error, files) {
+        (Error::InconsistentKeys(_), [chain, key]) => format!(
+            "{key} is not the key of the certificate in {chain}: give the key for which that was issued"
+        ),
+        (error, _) => format!("certificate: {error}"),
+    })
+}
+
+/// Adds advice to the text of a connection error, if the server's certificate is the reason.
+pub fn with_advice(mut text: String) -> String {
+    if text.contains("invalid peer certificate") {
+        if text.contains("CaUsedAsEndEntity") {
+            text.push_str(": it is the certificate of an authority, as self-signed ones often are");
+        }
+        text.push_str(" (-k accepts any certificate)");
+    }
+    text
 }
 
 /// Returns the provider that the process has installed, or the one that these programs are built

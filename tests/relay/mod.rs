@@ -81,7 +81,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} rounds: {} requests answered, {} failed, {} wrong; {} ends told by clients, {} by the server; {} left, {} stuck, \
+            "{} rounds: {} requests answered, {} failed, {} wrong; {} ends reported by clients, {} by the server; {} left, {} stuck, \
              {} panics; heap {:+} bytes",
             self.rounds,
             self.answered,

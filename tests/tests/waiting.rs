@@ -10,6 +10,9 @@ use thalweg_testkit::scenario::{POST, Scene, client, server, server_with};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const MILLISECOND: Duration = Duration::from_millis(1);
+const RESET: &str = "RESET stream=1 CANCEL by us: timeouts.content passed";
+/// After a write, the connection asks for the time: the answer to a PING is timed from then.
+const TIME_OF_WRITE: Duration = Duration::ZERO;
 const TIMED_OUT: &str = "RESET stream=1 NO_ERROR by us: timeouts.content passed";
 const ANSWERED: [&str; 2] = ["HEADERS stream=1 end [:status: 408]", "RST_STREAM stream=1 NO_ERROR"];
 
@@ -40,6 +43,7 @@ fn an_idle_peer_that_does_not_answer_has_the_ping_timeout_and_no_more() {
     server(|s| {
         s.pass(3 * MINUTE);
         s.output(["GOAWAY last=2147483647 NO_ERROR", "PING \\x00thaldwn"]);
+        s.pass(TIME_OF_WRITE);
         s.pass(Duration::from_secs(10) - MILLISECOND);
         s.nothing();
         s.pass(MILLISECOND);
@@ -85,6 +89,7 @@ fn a_request_that_crosses_the_first_goaway_is_served_though_the_ping_is_not_answ
     server(|s| {
         s.pass(3 * MINUTE);
         s.output(["GOAWAY last=2147483647 NO_ERROR", "PING \\x00thaldwn"]);
+        s.pass(TIME_OF_WRITE);
         let stream = s.get(1);
         s.pass(Duration::from_secs(10));
         s.output(["GOAWAY last=1 NO_ERROR"]);
@@ -142,16 +147,46 @@ fn announced_content_that_does_not_come_is_answered_408_after_a_minute() {
 }
 
 #[test]
-fn content_of_unknown_length_is_awaited_for_a_minute_until_the_response_begins() {
+fn content_of_unknown_length_is_awaited_for_a_minute() {
     server(|s| {
         s.post(1);
         s.pass(MINUTE);
         s.events([TIMED_OUT]);
         s.output(ANSWERED);
-        let stream = s.post(3);
+    });
+}
+
+#[test]
+fn a_stream_on_which_nothing_moves_after_the_start_of_the_response_is_reset() {
+    server(|s| {
+        let stream = s.post(1);
         s.respond(stream);
-        s.pass(60 * MINUTE);
+        // A call carries no time: its minute counts from the next expiry.
+        s.pass(MINUTE);
         s.nothing();
+        s.pass(MINUTE - MILLISECOND);
+        s.nothing();
+        s.pass(MILLISECOND);
+        s.events([RESET]);
+        s.output(["RST_STREAM stream=1 CANCEL"]);
+    });
+}
+
+#[test]
+fn content_of_a_response_gives_the_peer_another_minute() {
+    server(|s| {
+        let stream = s.post(1);
+        s.respond(stream);
+        for _ in 0..10 {
+            s.pass(MINUTE / 2);
+            s.call(|core| assert_eq!(core.send_data(stream, b"1", false), Ok(1)));
+            s.output(["DATA stream=1 \"1\""]);
+        }
+        s.pass(MINUTE);
+        s.nothing();
+        s.pass(MINUTE);
+        s.events([RESET]);
+        s.output(["RST_STREAM stream=1 CANCEL"]);
     });
 }
 
@@ -163,8 +198,11 @@ fn a_response_that_has_begun_is_reset_when_announced_content_does_not_come() {
         s.respond(stream);
         s.peer(data(1, "12345"));
         s.events(["DATA stream=1 \"12345\""]);
+        // The response counts from the next expiry.
         s.pass(MINUTE);
-        s.events(["RESET stream=1 CANCEL by us: timeouts.content passed"]);
+        s.nothing();
+        s.pass(MINUTE);
+        s.events([RESET]);
         s.output(["RST_STREAM stream=1 CANCEL"]);
     });
 }
@@ -256,7 +294,7 @@ fn streams_that_may_be_silent_by_design_are_left_alone() {
     };
     server_with(connect, |s| {
         for (id, value) in
-            [(1, "application/grpc"), (3, "Application/gRPC+proto"), (5, "application/grpc-web")]
+            [(1, "application/grpc"), (3, "Application/gRPC+proto"), (5, "application/grpc; a=b")]
         {
             post(s, id, "content-type", value);
         }
@@ -265,6 +303,18 @@ fn streams_that_may_be_silent_by_design_are_left_alone() {
         s.take_events();
         s.pass(600 * MINUTE);
         s.nothing();
+    });
+}
+
+#[test]
+fn types_that_only_begin_like_grpc_are_timed() {
+    server(|s| {
+        post(s, 1, "content-type", "application/grpc-web+proto");
+        post(s, 3, "content-type", "application/grpcx");
+        post(s, 5, "content-type", "application/grp");
+        s.pass(MINUTE);
+        assert_eq!(s.take_events().len(), 3);
+        assert_eq!(s.take_output().len(), 6);
     });
 }
 

@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        for (line, said) in [
+        for (line, message) in [
             ("w1", "usage"),
             ("w9 h2 time", "w9"),
             ("w1 h2 guess", "guess"),
@@ -82,7 +82,7 @@ mod tests {
             ("w1 h2 time --chunks many", "many"),
             ("w1 h2 time --speed 1", "--speed"),
         ] {
-            assert!(parse_line(line).unwrap_err().contains(said), "{line}");
+            assert!(parse_line(line).unwrap_err().contains(message), "{line}");
         }
     }
 }

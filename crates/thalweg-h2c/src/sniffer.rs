@@ -352,8 +352,8 @@ const METHOD_BYTES_MAX: usize = PREFACE.len() - 1;
 
 /// Whether a line ends with a version of HTTP (RFC 9112 §2.3).
 fn ends_with_version(line: &[u8]) -> bool {
-    let last = line.trim_ascii_end().rsplit(|&byte| byte == b' ').next();
-    let version = last.and_then(|last| last.strip_prefix(b"HTTP/"));
+    let end = line.trim_ascii_end().rsplit(|&byte| byte == b' ').next();
+    let version = end.and_then(|word| word.strip_prefix(b"HTTP/"));
     // People and scripts write `HTTP/2` without a minor version.
     matches!(version, Some([b'0'..=b'9'] | [b'0'..=b'9', b'.', b'0'..=b'9']))
 }

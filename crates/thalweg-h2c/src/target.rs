@@ -68,10 +68,11 @@ fn is_visible(target: &str) -> bool {
     !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
-/// Whether this is empty, or a colon and a number of 16 bits.
+/// Whether this is empty, or a colon and nothing or a number of 16 bits.
 fn is_port(port: &str) -> bool {
     let Some(digits) = port.strip_prefix(':') else { return port.is_empty() };
-    digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok()
+    // RFC 3986 §6.2.3: an empty port is no port.
+    digits.is_empty() || digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok()
 }
 
 /// RFC 3986 §3.2.2: whether this is a registered name or an IPv4 address, and not empty.

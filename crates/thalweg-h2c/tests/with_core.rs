@@ -127,3 +127,38 @@ fn an_upgrade_becomes_a_connection() {
         assert_eq!(listen(&mut client, &host.output), b"/second");
     }
 }
+
+/// Both crates have the rule for the authorities of http, and neither depends on the other.
+#[test]
+fn both_crates_take_the_same_authorities() {
+    let takes = |authority: &str| {
+        let request = thalweg::Request::get("http", authority, "/");
+        let mut client =
+            Connection::<Client>::new(thalweg::Config::default()).expect("a valid configuration");
+        let by_core = client.send_request(&request, [], true).is_ok();
+        let request = UpgradeRequest::new("GET", authority, "/");
+        let by_h2c = Upgrader::new(&request, &[], Config::default()).is_ok();
+        assert_eq!(by_core, by_h2c, "{authority}");
+        by_core
+    };
+    for authority in
+        ["a", "a:", "a:0", "a:65535", "a:080", "[::1]", "[::1]:", "[::1]:80", "%2f", "1.2.3.4", "_a"]
+    {
+        assert!(takes(authority), "{authority}");
+    }
+    for authority in
+        ["", ":", ":80", "a:b", "a:65536", "a:1:2", "a:+1", "[]", "[::1", "[::1]a", "[v1.a]", "%2", "a@b"]
+    {
+        assert!(!takes(authority), "{authority}");
+    }
+    // Each byte, at each place.
+    for byte in 0..=0x7f_u8 {
+        for at in 0..=5 {
+            for authority in ["a.b:8", "[::1]", "a%2fb"] {
+                let mut bytes = authority.as_bytes().to_vec();
+                bytes.insert(at.min(bytes.len()), byte);
+                takes(core::str::from_utf8(&bytes).expect("ASCII"));
+            }
+        }
+    }
+}

@@ -41,13 +41,15 @@ impl IdleState {
         Self { since, eviction: AtomicU8::new(KEPT), is_abrupt: AtomicBool::new(false) }
     }
 
-    /// For the I/O layer: the peer sent something, and the connection does not speak HTTP/2 yet.
+    /// Records that the peer sent something before the connection speaks HTTP/2. The I/O layer
+    /// calls it during the negotiation.
     pub fn negotiation_progressed(&self) {
         self.since.store(nanos(ORIGIN.elapsed().saturating_add(PROGRESS_TIME)), Ordering::Relaxed);
     }
 
-    /// For the driver, before it waits: stores whether the connection has no streams. `was_used`:
-    /// it had some since the last call. Reads the clock only if the state changes.
+    /// Records whether the connection has no streams; `was_used` tells whether it had some since
+    /// the last call. The driver calls it before it waits. Reads the clock only if the state
+    /// changes.
     pub fn update(&self, is_idle: bool, was_used: bool) {
         self.update_at(is_idle, was_used, || ORIGIN.elapsed());
     }
@@ -248,7 +250,7 @@ mod tests {
         assert_eq!(chosen(&many), [23, 22, 21]);
         let many: Vec<_> = (0..1000).map(idle_since).collect();
         assert_eq!(chosen(&many), (0..32).collect::<Vec<_>>());
-        drop(evict_of(&many[999]));
+        choose(&many[999]);
         assert_eq!(chosen(&many), [0; 0], "an eviction is running");
         many[999].update(false, true);
         assert_eq!(chosen(&many).len(), 32, "it has a stream now, and will be spared");
@@ -256,9 +258,9 @@ mod tests {
         assert_eq!(chosen(&many).len(), 32, "it has made room");
     }
 
-    /// Marks a connection that tests own as chosen.
-    fn evict_of(state: &IdleState) -> u8 {
-        state.eviction.swap(CHOSEN, Ordering::SeqCst)
+    /// Marks a connection as chosen, as `evict` does.
+    fn choose(state: &IdleState) {
+        state.eviction.store(CHOSEN, Ordering::SeqCst);
     }
 
     #[test]
@@ -266,7 +268,7 @@ mod tests {
         let states: Vec<_> = (0..100).map(idle_since).collect();
         let fits = |len: usize, max| has_room(states[..len].iter(), max);
         assert!(fits(9, 10) && !fits(10, 10));
-        evict_of(&states[3]);
+        choose(&states[3]);
         assert!(!fits(10, 10), "it has not closed yet");
         states[3].set_closed();
         assert!(fits(10, 10) && !fits(11, 10));

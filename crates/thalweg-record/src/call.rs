@@ -433,7 +433,7 @@ fn take_code(reader: &mut Reader<'_>) -> Result<ErrorCode, ReadError> {
     reader.narrow("an error code").map(ErrorCode)
 }
 
-/// 0 stands for the connection, since no stream has this identifier.
+/// Appends a stream, or 0 for the connection, since no stream has this identifier.
 fn put_on(out: &mut Vec<u8>, on: Option<StreamId>) {
     put_number(out, on.map_or(0, id));
 }

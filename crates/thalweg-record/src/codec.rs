@@ -148,7 +148,7 @@ impl Clock {
         Ok(Instant::from_nanos(nanos))
     }
 
-    /// The origin is passed where no time is known, and is not stored as the latest time.
+    /// Stores the latest time, unless it is the origin, which is passed where no time is known.
     const fn note(&mut self, nanos: u64) {
         if nanos != 0 {
             self.last = nanos;

@@ -77,7 +77,8 @@ fn field(value: ConfigValue<'_>, codec: &mut Codec<'_>) -> Result<(), ReadError>
     }
 }
 
-/// A value beyond the type's range is clamped: configurations are validated when they are used.
+/// Passes a number. A value beyond its range is clamped: configurations are validated when they
+/// are used.
 fn number(value: &mut u32, codec: &mut Codec<'_>) -> Result<(), ReadError> {
     let mut wide = u64::from(*value);
     codec(&mut wide)?;

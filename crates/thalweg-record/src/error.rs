@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::format::VERSION;
+
 /// Why a recording cannot be read. Offsets count bytes from the beginning of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -51,6 +53,3 @@ impl fmt::Display for ReadError {
 }
 
 impl core::error::Error for ReadError {}
-
-/// The version of the file format.
-pub(crate) const VERSION: u8 = 3;

@@ -39,6 +39,7 @@ mod codec;
 mod config;
 mod digest;
 mod error;
+mod format;
 mod outcome;
 mod recorder;
 mod recording;
@@ -47,7 +48,6 @@ mod recording_store;
 mod recording_writer;
 mod redact;
 mod replay;
-mod replayer;
 
 pub use call::Call;
 pub use error::ReadError;

@@ -10,8 +10,8 @@ use crate::call::Call;
 use crate::codec::{Clock, Reader, put_bytes};
 use crate::config;
 use crate::digest;
-use crate::error::{ReadError, VERSION};
-use crate::recording_writer::{BEGIN, BLOCK_HEAD_BYTES, CHECKSUM_BYTES, END, MAGIC, STEPS};
+use crate::error::ReadError;
+use crate::format::{BEGIN, BLOCK_HEAD_BYTES, CHECKSUM_BYTES, END, MAGIC, STEPS, VERSION};
 
 /// The role of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

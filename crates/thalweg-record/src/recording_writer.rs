@@ -2,11 +2,6 @@
 //!
 //! Invariants: never larger than its limit; truncated only between two steps, so that it can be
 //! replayed; nothing is added after truncation.
-//!
-//! ```text
-//! file    "THALWEG", version, then blocks; the last is an end
-//! block   kind, payload length (4 bytes, little endian), payload, checksum of the three (8 bytes)
-//! ```
 
 use alloc::vec::Vec;
 
@@ -16,7 +11,7 @@ use crate::call::Call;
 use crate::codec::{Clock, put_bytes, put_number};
 use crate::config;
 use crate::digest::{self, Digest};
-use crate::error::VERSION;
+use crate::format::{BEGIN, BLOCK_HEAD_BYTES, CHECKSUM_BYTES, END, MAGIC, STEPS, VERSION};
 use crate::outcome;
 use crate::recording::{RecordedRole, Start};
 
@@ -201,15 +196,6 @@ fn close_block(file: &mut Vec<u8>, at: usize) {
     file.extend_from_slice(&checksum.to_le_bytes());
 }
 
-/// The first bytes of a file; the version follows.
-pub(crate) const MAGIC: &[u8; 7] = b"THALWEG";
-/// The kinds of blocks.
-pub(crate) const BEGIN: u8 = b'B';
-pub(crate) const STEPS: u8 = b'S';
-pub(crate) const END: u8 = b'E';
-/// The kind, and the length of the payload.
-pub(crate) const BLOCK_HEAD_BYTES: usize = 5;
-pub(crate) const CHECKSUM_BYTES: usize = 8;
 /// The size in bytes at which a block of steps is closed, so that damage is located.
 const STEPS_BYTES: usize = 16 << 10;
 /// The overhead of a block.

@@ -3,12 +3,14 @@
 //! Invariants: the calls are those of the recording, in its order, with its times and bytes; the
 //! first step with a different result is reported.
 
+mod replayer;
+
 use core::fmt;
 
 use thalweg::{CloseReport, ConfigError, ConnectionError, Event, StreamId, UpgradeError};
 
 use crate::recording::{Recording, Step};
-use crate::replayer::Replayer;
+pub(crate) use replayer::Replayer;
 
 /// An observable event of a replay.
 #[derive(Debug)]

@@ -50,6 +50,7 @@ impl Error {
 
     /// Returns whether the peer has certainly not processed the request, so that the caller may
     /// retry any request on another connection (RFC 9113 §8.7).
+    #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Reset { code, by } => StreamReset { code: *code, by: *by }.is_retryable(),

@@ -102,6 +102,7 @@ impl Fields {
     }
 
     /// Returns whether the list is empty.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

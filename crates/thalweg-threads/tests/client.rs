@@ -398,6 +398,28 @@ fn connecting_to_an_unused_address_is_an_error() {
     assert!(Client::connect("no-such-host.invalid").is_err());
 }
 
+/// A TLS server may close without an alert when it reads the preface: the caller is told what may
+/// be wrong, also if the close was a reset.
+#[test]
+fn a_server_that_closes_before_its_first_byte_may_speak_tls() {
+    for resets in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = Client::connect(&listener.local_addr().unwrap().to_string()).unwrap();
+        let sent = thread::spawn(move || client.send(Request::get("/")).unwrap_err());
+        let (mut socket, _) = listener.accept().unwrap();
+        if resets {
+            // Closing with unread input resets the connection.
+            socket.peek(&mut [0]).unwrap();
+        } else {
+            socket.shutdown(std::net::Shutdown::Write).unwrap();
+            io::copy(&mut socket, &mut io::sink()).unwrap();
+        }
+        drop(socket);
+        let text = WithCauses(&sent.join().unwrap()).to_string();
+        assert!(text.contains("if it speaks TLS on this port, connect with TLS (https)"), "{text}");
+    }
+}
+
 #[test]
 fn a_server_that_closes_without_goaway_is_reported() {
     let (peer, client) = scripted(&settings());

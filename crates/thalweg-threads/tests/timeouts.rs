@@ -178,6 +178,19 @@ fn content_missing_after_the_start_of_the_response_resets_the_stream() {
 }
 
 #[test]
+fn a_stream_on_which_nothing_moves_after_the_start_of_the_response_is_reset() {
+    let server = impatient(|config| config.timeouts.content = Some(TIMEOUT));
+    let mut peer = server.peer();
+    peer.greet();
+    let start = Instant::now();
+    peer.send(&headers(1, hpack::request("POST", "/echo")).end_headers().bytes());
+    assert_eq!(peer.until(kind::HEADERS).stream, 1);
+    assert_eq!(peer.until(kind::RST_STREAM), rst_stream(1, ErrorCode::CANCEL));
+    assert!(start.elapsed() >= TIMEOUT, "{:?}", start.elapsed());
+    peer.leave();
+}
+
+#[test]
 fn an_idle_connection_closes_gracefully_with_and_without_a_ping_ack() {
     for answers in [true, false] {
         let server = impatient(|config| {

@@ -92,6 +92,8 @@ pub use service::{ServiceFn, service_fn};
 pub use spawn::{MaybeSpawnedHandler, SpawnHandlers, SpawnWhenSlow, SpawnedHandler};
 pub use thalweg;
 pub use thalweg_h2c;
+pub use thalweg_http;
+pub use thalweg_http::exchange::Timeouts as ExchangeTimeouts;
 pub use thalweg_io;
 pub use thalweg_io::{
     CloseLimits, ConnectionEnd, CounterSnapshot, Counters, Handle, LogLevel, NegotiationError, WithCauses,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::{Method, Uri};
 use thalweg::{ErrorCode, SendError, StreamKey};
+use thalweg_http::repair::Report;
 use thalweg_io::ConnectionEnd;
 
 use crate::error::Error;
@@ -14,7 +15,7 @@ use crate::error::Error;
 #[cfg(feature = "tracing")]
 mod events {
     use super::{
-        Any, ConnectionEnd, Duration, Error, ErrorCode, Method, SendError, StdError, StreamKey, Uri,
+        Any, ConnectionEnd, Duration, Error, ErrorCode, Method, Report, SendError, StdError, StreamKey, Uri,
     };
     use thalweg_io::{LogLevel, WithCauses};
 
@@ -43,7 +44,7 @@ mod events {
     }
 
     pub(crate) fn stream_failed(stream: StreamKey, code: ErrorCode, error: &(dyn StdError + 'static)) {
-        tracing::warn!(stream = stream.id().as_u32(), %code, "exchange failed: {error}");
+        tracing::warn!(stream = stream.id().as_u32(), %code, "exchange failed: {}", WithCauses(error));
     }
 
     pub(crate) fn stream_panicked(stream: StreamKey, panic: &(dyn Any + Send)) {
@@ -64,7 +65,11 @@ mod events {
     }
 
     pub(crate) fn stream_command_failed(stream: StreamKey, error: &Error) {
-        tracing::debug!(stream = stream.id().as_u32(), "command dropped: {error}");
+        tracing::debug!(stream = stream.id().as_u32(), "command dropped: {}", WithCauses(error));
+    }
+
+    pub(crate) fn fields_repaired(report: &Report) {
+        tracing::debug!("fields repaired: {report}");
     }
 
     pub(crate) fn slow_poll(length: Duration) {
@@ -83,7 +88,7 @@ mod events {
 #[cfg(not(feature = "tracing"))]
 mod events {
     use super::{
-        Any, ConnectionEnd, Duration, Error, ErrorCode, Method, SendError, StdError, StreamKey, Uri,
+        Any, ConnectionEnd, Duration, Error, ErrorCode, Method, Report, SendError, StdError, StreamKey, Uri,
     };
 
     #[derive(Clone)]
@@ -105,12 +110,13 @@ mod events {
     pub(crate) fn callback_panicked(_: &(dyn Any + Send)) {}
     pub(crate) fn command_failed(_: &SendError) {}
     pub(crate) fn stream_command_failed(_: StreamKey, _: &Error) {}
+    pub(crate) fn fields_repaired(_: &Report) {}
     pub(crate) fn slow_poll(_: Duration) {}
     pub(crate) fn accept_failed(_: &std::io::Error) {}
 }
 
 pub(crate) use events::{
-    Span, accept_failed, callback_panicked, command_failed, connection_ended, slow_poll,
+    Span, accept_failed, callback_panicked, command_failed, connection_ended, fields_repaired, slow_poll,
     stream_command_failed,
 };
 

@@ -18,7 +18,7 @@ use thalweg_testkit::frames::{
     data, flag, goaway, headers, kind, ping, rst_stream, setting, settings, window_update,
 };
 use thalweg_testkit::hpack;
-use thalweg_tokio::{BoxError, Client, Error, client};
+use thalweg_tokio::{BoxError, Client, Error, WithCauses, client};
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -189,13 +189,13 @@ async fn the_end_of_the_connection_is_reported_to_all_callers_with_its_report() 
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "half");
     drop(peer);
     let error = within(body.frame()).await.unwrap().unwrap_err();
-    assert_eq!(error.report().unwrap().error.unwrap().cause(), CloseCause::Eof);
+    assert_eq!(error.connection_end().unwrap().report.error.unwrap().cause(), CloseCause::Eof);
     assert!(!error.is_retryable(), "the peer had begun");
     let error = within(queued).await.unwrap_err();
-    assert!(error.is_retryable() && error.report().is_some(), "{error}");
+    assert!(error.is_retryable() && error.connection_end().is_some(), "{error}");
     let end = running.end().await;
     assert_eq!(client.end().unwrap().report, end.report);
-    assert!(within(client.send(get())).await.unwrap_err().report().is_some());
+    assert!(within(client.send(get())).await.unwrap_err().connection_end().is_some());
 }
 
 #[tokio::test]
@@ -204,7 +204,7 @@ async fn a_peer_that_speaks_http_1_is_named_as_such() {
     let response = client.send(get());
     within(io.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")).await.unwrap();
     let error = within(response).await.unwrap_err();
-    let cause = error.report().unwrap().error.unwrap().cause();
+    let cause = error.connection_end().unwrap().report.error.unwrap().cause();
     assert_eq!(cause, CloseCause::Violation(Violation::PrefaceOfHttp1), "{error}");
 }
 
@@ -233,7 +233,7 @@ async fn a_body_that_fails_resets_the_request_and_is_an_error_for_the_caller() {
     assert_eq!(peer.expect_on(1).await.kind, kind::HEADERS);
     assert_eq!(peer.expect_on(1).await.body, b"half");
     frames.send(Err("the disk is gone".into())).unwrap();
-    assert_eq!(peer.expect_on(1).await.code(), Some(ErrorCode::INTERNAL_ERROR));
+    assert_eq!(peer.expect_on(1).await.code(), Some(ErrorCode::CANCEL));
     let error = within(response).await.unwrap_err();
     assert!(matches!(&error, Error::Body(source) if source.to_string() == "the disk is gone"), "{error}");
 }
@@ -359,6 +359,30 @@ async fn client_over_tcp() -> (Client<Content>, Peer<TcpStream>, Running) {
     (client, peer, running)
 }
 
+/// A TLS server may close without an alert when it reads the preface: the caller is told what may
+/// be wrong, also if the close was a reset.
+#[tokio::test]
+async fn a_server_that_closes_before_its_first_byte_may_speak_tls() {
+    for resets in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (mut client, connection) = client::connect(listener.local_addr().unwrap()).await.unwrap();
+        let running = Running(tokio::spawn(connection));
+        let response = tokio::spawn(client.send(get()));
+        let (mut socket, _) = listener.accept().await.unwrap();
+        if resets {
+            // Closing with unread input resets the connection.
+            socket.readable().await.unwrap();
+        } else {
+            socket.shutdown().await.unwrap();
+            tokio::io::copy(&mut socket, &mut tokio::io::sink()).await.unwrap();
+        }
+        drop(socket);
+        let text = WithCauses(&within(response).await.unwrap().unwrap_err()).to_string();
+        assert!(text.contains("if it speaks TLS on this port, connect with TLS (https)"), "{text}");
+        assert_eq!(running.end().await.report.error.unwrap().cause(), CloseCause::Eof);
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_closes_without_goaway_is_reported() {
     let (client, peer, running) = client_over_tcp().await;
@@ -374,6 +398,7 @@ async fn a_server_that_closes_without_goaway_is_reported() {
     peer.expect_headers().await;
     drop(peer);
     let error = within(response).await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("the peer ended the byte stream too early"), "{error}");
+    let text = WithCauses(&error).to_string();
+    assert!(text.contains("the peer ended the byte stream too early"), "{text}");
     assert_eq!(running.end().await.report.error.unwrap().cause(), CloseCause::Eof);
 }

@@ -501,7 +501,7 @@ async fn a_reset_request_is_an_error_of_its_body() {
     peer.expect(kind::PING).await;
     drop(peer);
     let error = within(receiver.recv()).await.unwrap().unwrap_err();
-    assert!(error.report().is_some(), "{error}");
+    assert!(error.connection_end().is_some(), "{error}");
 }
 
 #[tokio::test]

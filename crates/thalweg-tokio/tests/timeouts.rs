@@ -179,6 +179,19 @@ async fn content_missing_after_the_start_of_the_response_resets_the_stream() {
     assert!((60..=120).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_stream_on_which_nothing_moves_after_the_start_of_the_response_is_reset() {
+    let (mut peer, _running) =
+        serve(async |request: Request<Body>| Ok::<_, Infallible>(Response::new(request.into_body()))).await;
+    let start = Instant::now();
+    peer.send_frames(&[headers(1, hpack::request("POST", "/echo")).end_headers()]).await;
+    assert_eq!(peer.expect_on(1).await.kind, kind::HEADERS);
+    // The response counts from the first expiry.
+    sleep(Duration::from_secs(100)).await;
+    assert_eq!(peer.expect_on(1).await, rst_stream(1, ErrorCode::CANCEL));
+    assert!((60..=120).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+}
+
 /// An idle connection after its timeout: the server has sent GOAWAY, and a PING whose
 /// acknowledgement shows that the peer has read it.
 async fn idle_until_goaway() -> (Peer<DuplexStream>, Running, Frame) {

@@ -4,9 +4,9 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 
 use crate::config::{Config, RateLimit, WindowRelease};
 use crate::error::ErrorCode;
+use crate::flow::WINDOW_MAX;
 use crate::message::Status;
 use crate::priority::Priority;
-use crate::settings::WINDOW_MAX;
 use crate::stream_id::StreamId;
 use crate::time::Instant;
 

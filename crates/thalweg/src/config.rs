@@ -5,13 +5,15 @@
 
 mod define;
 
+use core::error::Error;
+use core::fmt;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use self::define::{define_config, setter};
-use crate::error::{ConfigError, ErrorCode};
-use crate::frame::PAYLOAD_LEN_MAX;
-use crate::settings::WINDOW_MAX;
+use crate::error_code::ErrorCode;
+use crate::flow::WINDOW_MAX;
+use crate::frame::{PAYLOAD_LEN_DEFAULT, PAYLOAD_LEN_MAX};
 
 // A row of `fields`: rustdoc, name, name of the setter where it differs, type, default, range of
 // valid values, and, if the peer can exceed it, its `Limit` and error code.
@@ -45,7 +47,7 @@ define_config! {
         connection_window_bytes as connection_window: u32 = 1 << 20, in 65_535..=WINDOW_MAX;
         /// SETTINGS_MAX_FRAME_SIZE: the largest payload that the peer may send, bytes. Default
         /// 16,384; up to 2^24-1.
-        frame_bytes_max: u32 = 16_384, in 16_384..=PAYLOAD_LEN_MAX;
+        frame_bytes_max: u32 = PAYLOAD_LEN_DEFAULT, in PAYLOAD_LEN_DEFAULT..=PAYLOAD_LEN_MAX;
         /// SETTINGS_ENABLE_CONNECT_PROTOCOL, for servers (RFC 8441). Default false.
         enable_connect_protocol: bool = false;
         /// Whether the transport is TLS. A client acts on ORIGIN only then (RFC 8336 §2.2). Default
@@ -175,10 +177,11 @@ define_config! {
         client_idle = None;
         /// For a server: for more of a request's content, while the peer has window to send it.
         /// DATA on any stream of the connection counts, since peers may send their streams one
-        /// after another. When it expires, the core responds with 408 if no response was sent, and
-        /// resets the stream. Applies to content whose length was announced, and to other content
-        /// until the response begins; never to CONNECT or to `content-type: application/grpc`,
-        /// whose streams may be idle by design. Default 60 s.
+        /// after another, and so does what we send on the stream. When it expires, the core
+        /// responds with 408 if no response was sent, and resets the stream. Never applies to
+        /// CONNECT or to `content-type: application/grpc` (also with `+` and a suffix), whose
+        /// streams may be silent in both directions by design; a server with other such streams
+        /// sets it to `None`, or sends something more often. Default 60 s.
         content: Content CANCEL "the rest of a request's content did not arrive." = seconds(60);
     }
 }
@@ -207,6 +210,30 @@ fn check_range(field: &'static str, seen: u32, range: RangeInclusive<u32>) -> Re
     }
     Err(ConfigError { field, seen: seen.into(), min: (*range.start()).into(), max: (*range.end()).into() })
 }
+
+/// A field of [`Config`](crate::Config) outside its range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    pub(crate) field: &'static str,
+    pub(crate) seen: u64,
+    pub(crate) min: u64,
+    pub(crate) max: u64,
+}
+
+impl ConfigError {
+    /// Returns the name of the field.
+    pub const fn field(&self) -> &'static str {
+        self.field
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Config::{} is {}, it must be from {} to {}", self.field, self.seen, self.min, self.max)
+    }
+}
+
+impl Error for ConfigError {}
 
 impl Default for Config {
     fn default() -> Self {

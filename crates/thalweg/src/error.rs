@@ -8,80 +8,10 @@
 use core::error::Error;
 use core::fmt;
 
-pub use crate::config::{Limit, Timeout};
+pub use crate::config::{ConfigError, Limit, Timeout};
+pub use crate::error_code::ErrorCode;
 use crate::stream_id::StreamId;
 use crate::violation::Violation;
-
-/// An HTTP/2 error code (RFC 9113 §7). Unknown codes are allowed and kept.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ErrorCode(pub u32);
-
-impl ErrorCode {
-    /// No error.
-    pub const NO_ERROR: Self = Self(0x0);
-    /// The peer broke a rule that has no code of its own.
-    pub const PROTOCOL_ERROR: Self = Self(0x1);
-    /// An internal error of the sender.
-    pub const INTERNAL_ERROR: Self = Self(0x2);
-    /// The peer broke flow control.
-    pub const FLOW_CONTROL_ERROR: Self = Self(0x3);
-    /// SETTINGS were not acknowledged in time.
-    pub const SETTINGS_TIMEOUT: Self = Self(0x4);
-    /// A frame was received after its stream was half-closed.
-    pub const STREAM_CLOSED: Self = Self(0x5);
-    /// A frame had an invalid length.
-    pub const FRAME_SIZE_ERROR: Self = Self(0x6);
-    /// The stream was refused before any processing: the request may be retried.
-    pub const REFUSED_STREAM: Self = Self(0x7);
-    /// The stream is no longer wanted.
-    pub const CANCEL: Self = Self(0x8);
-    /// The HPACK state is lost.
-    pub const COMPRESSION_ERROR: Self = Self(0x9);
-    /// The connection that CONNECT established was reset.
-    pub const CONNECT_ERROR: Self = Self(0xa);
-    /// The peer causes excessive load.
-    pub const ENHANCE_YOUR_CALM: Self = Self(0xb);
-    /// The transport does not meet the security requirements.
-    pub const INADEQUATE_SECURITY: Self = Self(0xc);
-    /// The request must be made over HTTP/1.1.
-    pub const HTTP_1_1_REQUIRED: Self = Self(0xd);
-
-    /// Returns the code's name in the RFC, if it has one.
-    pub const fn name(self) -> Option<&'static str> {
-        Some(match self {
-            Self::NO_ERROR => "NO_ERROR",
-            Self::PROTOCOL_ERROR => "PROTOCOL_ERROR",
-            Self::INTERNAL_ERROR => "INTERNAL_ERROR",
-            Self::FLOW_CONTROL_ERROR => "FLOW_CONTROL_ERROR",
-            Self::SETTINGS_TIMEOUT => "SETTINGS_TIMEOUT",
-            Self::STREAM_CLOSED => "STREAM_CLOSED",
-            Self::FRAME_SIZE_ERROR => "FRAME_SIZE_ERROR",
-            Self::REFUSED_STREAM => "REFUSED_STREAM",
-            Self::CANCEL => "CANCEL",
-            Self::COMPRESSION_ERROR => "COMPRESSION_ERROR",
-            Self::CONNECT_ERROR => "CONNECT_ERROR",
-            Self::ENHANCE_YOUR_CALM => "ENHANCE_YOUR_CALM",
-            Self::INADEQUATE_SECURITY => "INADEQUATE_SECURITY",
-            Self::HTTP_1_1_REQUIRED => "HTTP_1_1_REQUIRED",
-            _ => return None,
-        })
-    }
-}
-
-impl fmt::Display for ErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "error code {:#x}", self.0),
-        }
-    }
-}
-
-impl fmt::Debug for ErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
 
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -116,19 +46,28 @@ pub struct ConnectionError {
     stream: StreamId,
     seen: u64,
     limit: u64,
+    /// Whether a server ended the byte stream without a byte of its own.
+    without_preface: bool,
 }
 
 impl ConnectionError {
     pub(crate) const fn violation(violation: Violation, stream: StreamId) -> Self {
-        Self { cause: CloseCause::Violation(violation), code: violation.code(), stream, seen: 0, limit: 0 }
+        let error = Self::new(CloseCause::Violation(violation), violation.code());
+        Self { stream, ..error }
     }
 
     pub(crate) const fn new(cause: CloseCause, code: ErrorCode) -> Self {
-        Self { cause, code, stream: StreamId::CONNECTION, seen: 0, limit: 0 }
+        Self { cause, code, stream: StreamId::CONNECTION, seen: 0, limit: 0, without_preface: false }
     }
 
     pub(crate) const fn limit(limit: Limit, stream: StreamId, seen: u64, bound: u64) -> Self {
-        Self { cause: CloseCause::Limit(limit), code: limit.code(), stream, seen, limit: bound }
+        let error = Self::new(CloseCause::Limit(limit), limit.code());
+        Self { stream, ..error }.with_values(seen, bound)
+    }
+
+    /// Creates the error of a client whose server ended the byte stream without a byte.
+    pub(crate) const fn without_preface() -> Self {
+        Self { without_preface: true, ..Self::new(CloseCause::Eof, ErrorCode::NO_ERROR) }
     }
 
     /// Adds the value that was received and the limit that it exceeded.
@@ -198,6 +137,10 @@ impl fmt::Display for ConnectionError {
             CloseCause::Limit(limit) => write!(f, "limit {limit} of the configuration reached")?,
             CloseCause::Timeout(timeout) => write!(f, "{} passed", timeout.config_field())?,
             CloseCause::Closed => write!(f, "closed by us with {}", self.code)?,
+            CloseCause::Eof if self.without_preface => f.write_str(
+                "the server closed the connection before it sent anything: if it speaks TLS on this port, \
+                 connect with TLS (https); otherwise it may not speak HTTP/2",
+            )?,
             CloseCause::Eof => f.write_str("the peer ended the byte stream too early")?,
             CloseCause::GoAway => write!(f, "closed by the peer with {}", self.code)?,
         }
@@ -417,27 +360,3 @@ impl From<ConfigError> for UpgradeError {
         Self::Config(error)
     }
 }
-
-/// A field of [`Config`](crate::Config) outside its range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    pub(crate) field: &'static str,
-    pub(crate) seen: u64,
-    pub(crate) min: u64,
-    pub(crate) max: u64,
-}
-
-impl ConfigError {
-    /// Returns the name of the field.
-    pub const fn field(&self) -> &'static str {
-        self.field
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Config::{} is {}, it must be from {} to {}", self.field, self.seen, self.min, self.max)
-    }
-}
-
-impl Error for ConfigError {}

@@ -72,11 +72,15 @@ impl FieldCodec {
         block.clear();
         let mut validator = Validator::new(kind);
         let totals = self.decoder.decode(bytes, limits, |decoded| {
-            if !validator.field(&decoded) {
-                return SinkAction::Stop;
+            let action = validator.field(&decoded);
+            if action == SinkAction::Valid {
+                block.push(&decoded);
+                return SinkAction::Valid;
             }
-            block.push(&decoded);
-            SinkAction::Valid
+            if action == SinkAction::Unchecked {
+                block.push(&decoded);
+            }
+            action
         });
         let Ok(totals) = totals else { return Err(Violation::HeaderBlockInvalid) };
         Ok(match (validator.finish(&self.headers()), totals.over_limit) {

@@ -1,8 +1,9 @@
 //! Flow-control windows (RFC 9113 §5.2, §6.9).
 //!
 //! Invariants: a send window stays within [-(2^31), 2^31-1], and knows which of its bytes the peer
-//! has yet to credit; in a receive window, what the peer may still send, what the caller holds, and
-//! what is due to the peer add up to the window's size.
+//! has yet to credit and which of those it seems to hold (`silly_window`); in a receive window,
+//! what the peer may still send, what the caller holds, and what is due to the peer add up to the
+//! window's size.
 //!
 //! # When a WINDOW_UPDATE is sent
 //!
@@ -31,7 +32,8 @@
 //! * On the connection, the core itself releases padding and what is discarded, and a reset
 //!   releases what its stream holds.
 
-use crate::settings::WINDOW_MAX;
+use crate::frame::PAYLOAD_LEN_DEFAULT;
+use crate::silly_window::{self, full_frame};
 
 /// What we may send, on a stream or on the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +42,16 @@ pub(crate) struct SendWindow {
     available: i32,
     /// DATA bytes that were sent and that no WINDOW_UPDATE has credited yet.
     uncredited: u32,
+    /// Of these, what the peer seems to hold, bytes: see `silly_window`.
+    stale: u32,
+    /// Waits for this window that were in vain, since the peer last let it open.
+    vain_waits: u8,
 }
 
 impl SendWindow {
     /// Creates a window of `bytes`.
     pub(crate) const fn new(bytes: u32) -> Self {
-        Self { available: bytes as i32, uncredited: 0 }
+        Self { available: bytes as i32, uncredited: 0, stale: 0, vain_waits: 0 }
     }
 
     /// Returns the bytes that may be sent now: 0 while the window is negative.
@@ -62,6 +68,32 @@ impl SendWindow {
     /// Returns the bytes that were sent and not credited yet.
     pub(crate) const fn uncredited(self) -> u32 {
         self.uncredited
+    }
+
+    /// Returns the bytes that were sent, and for which credit can be expected.
+    pub(crate) const fn in_flight(self) -> u32 {
+        self.uncredited - self.stale
+    }
+
+    /// Returns what the window can be expected to become: its size without what the peer seems to
+    /// hold.
+    #[inline]
+    pub(crate) const fn reachable(self) -> u32 {
+        let reachable = self.available as i64 + self.in_flight() as i64;
+        if reachable > 0 { reachable as u32 } else { 0 }
+    }
+
+    /// Whether waits for this window were in vain since the peer last let it open.
+    #[inline]
+    pub(crate) const fn has_waited_in_vain(self) -> bool {
+        self.vain_waits > 0
+    }
+
+    /// Records that a frame has waited for this window in vain: the peer seems to hold all that it
+    /// has not credited.
+    pub(crate) fn wait_was_vain(&mut self) {
+        self.stale = self.uncredited;
+        self.vain_waits = self.vain_waits.saturating_add(1);
     }
 
     /// Returns the size of the window if the peer credited all that was sent. It follows every
@@ -81,11 +113,27 @@ impl SendWindow {
     }
 
     /// Adds a WINDOW_UPDATE, and returns by how much it exceeds what was sent. `None`: the window
-    /// would exceed 2^31-1 (RFC 9113 §6.9.1), and has not changed.
+    /// would exceed 2^31-1 (RFC 9113 §6.9.1), and has not changed. `frame_bytes_max`: the longest
+    /// frame that the peer takes.
     #[inline]
-    pub(crate) fn add(&mut self, increment: u32) -> Option<u32> {
+    pub(crate) fn add(&mut self, increment: u32, frame_bytes_max: u32) -> Option<u32> {
         self.available = self.available.checked_add_unsigned(increment)?;
-        Some(take_credit(&mut self.uncredited, increment))
+        let excess = take_credit(&mut self.uncredited, increment);
+        if self.vain_waits > 0 {
+            self.expect_more(increment, frame_bytes_max);
+        }
+        Some(excess)
+    }
+
+    /// Takes credit as a sign that the peer holds less than it seemed to.
+    #[cold]
+    fn expect_more(&mut self, increment: u32, frame_bytes_max: u32) {
+        if self.available() >= full_frame(frame_bytes_max, self.size()) {
+            (self.stale, self.vain_waits) = (0, 0);
+        } else {
+            let released = silly_window::released_by_credit(increment, self.vain_waits);
+            self.stale = self.stale.saturating_sub(released).min(self.uncredited);
+        }
     }
 
     /// Changes the window with SETTINGS_INITIAL_WINDOW_SIZE; it may become negative (RFC 9113
@@ -217,8 +265,11 @@ impl ReceiveWindow {
     }
 }
 
+/// The largest flow-control window, bytes (RFC 9113 §6.9.1).
+pub(crate) const WINDOW_MAX: u32 = (1 << 31) - 1;
+
 /// RFC 9113 §4.2: the frame that every peer can send.
-pub(crate) const FRAME_BYTES: i64 = 16_384;
+pub(crate) const FRAME_BYTES: i64 = PAYLOAD_LEN_DEFAULT as i64;
 
 #[cfg(test)]
 mod tests {
@@ -239,8 +290,8 @@ mod tests {
     fn a_send_window_stops_at_its_largest_value() {
         // 9113-6.9.1-7
         let mut window = SendWindow::new(0);
-        assert_eq!(window.add(0x7fff_ffff), Some(0x7fff_ffff));
-        assert_eq!(window.add(1), None);
+        assert_eq!(window.add(0x7fff_ffff, 16_384), Some(0x7fff_ffff));
+        assert_eq!(window.add(1, 16_384), None);
         assert_eq!(window.available(), 0x7fff_ffff);
     }
 
@@ -250,7 +301,7 @@ mod tests {
         window.take(60_000);
         assert_eq!(window.shift(-49_151), Some(()));
         assert_eq!((window.as_i64(), window.available()), (-43_616, 0));
-        assert_eq!(window.add(43_617), Some(0));
+        assert_eq!(window.add(43_617, 16_384), Some(0));
         assert_eq!(window.available(), 1);
     }
 
@@ -259,15 +310,52 @@ mod tests {
         let mut window = SendWindow::new(100);
         window.take(60);
         assert_eq!((window.size(), window.uncredited()), (100, 60));
-        assert_eq!(window.add(50), Some(0));
+        assert_eq!(window.add(50, 16_384), Some(0));
         assert_eq!((window.size(), window.uncredited()), (100, 10));
-        assert_eq!(window.add(25), Some(15));
+        assert_eq!(window.add(25, 16_384), Some(15));
         assert_eq!((window.size(), window.uncredited()), (115, 0));
         window.take(115);
         assert_eq!(window.shift(-99), Some(()));
         assert_eq!(window.size(), 16, "what can come back follows the settings");
         assert_eq!(window.shift(-17), Some(()));
         assert_eq!(window.size(), 0);
+    }
+
+    #[test]
+    fn what_the_peer_holds_does_not_count_as_reachable_until_it_credits() {
+        let mut window = SendWindow::new(65_535);
+        window.take(60_000);
+        assert_eq!((window.reachable(), window.in_flight()), (65_535, 60_000));
+        window.wait_was_vain();
+        assert_eq!((window.reachable(), window.in_flight(), window.size()), (5535, 0, 65_535));
+        window.take(5535);
+        assert_eq!((window.reachable(), window.in_flight()), (5535, 5535));
+        // A sixteenth of the credit, and a sixty-fourth after the next wait in vain.
+        assert_eq!(window.add(1600, 16_384), Some(0));
+        assert_eq!((window.reachable(), window.in_flight()), (5635, 4035));
+        window.wait_was_vain();
+        assert_eq!(window.reachable(), 1600);
+        assert_eq!(window.add(1600, 16_384), Some(0));
+        assert_eq!((window.reachable(), window.has_waited_in_vain()), (3200, true), "all else is older");
+        // No more than is in flight counts as held.
+        assert_eq!(window.shift(-60_000), Some(()));
+        assert_eq!((window.as_i64(), window.reachable()), (-56_800, 0));
+        assert_eq!(window.add(62_000, 16_384), Some(0));
+        assert_eq!((window.available(), window.reachable(), window.size()), (5200, 5535, 5535));
+        assert!(!window.has_waited_in_vain(), "it is open for half of its size");
+    }
+
+    #[test]
+    fn a_window_that_opens_for_a_full_frame_is_trusted_again() {
+        for (frame_bytes_max, increment) in [(16_384, 16_384), (65_535, 32_767)] {
+            let mut window = SendWindow::new(65_535);
+            window.take(65_535);
+            window.wait_was_vain();
+            assert_eq!(window.add(increment - 1, frame_bytes_max), Some(0));
+            assert!(window.has_waited_in_vain() && window.reachable() < 65_535);
+            assert_eq!(window.add(1, frame_bytes_max), Some(0));
+            assert_eq!((window.has_waited_in_vain(), window.reachable()), (false, 65_535));
+        }
     }
 
     #[test]

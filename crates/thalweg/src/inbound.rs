@@ -54,6 +54,16 @@ pub(crate) struct DataPhase {
     pub overhead: u32,
 }
 
+impl DataPhase {
+    /// Whether no event is possible before more input arrives.
+    pub(crate) fn needs_input(&self) -> bool {
+        match self.pad_len {
+            None => true,
+            Some(pad_len) => self.left > u32::from(pad_len),
+        }
+    }
+}
+
 /// A header block whose last fragment was not received yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OpenBlock {
@@ -127,6 +137,16 @@ impl Inbound {
         let whole = len == expected.len();
         self.phase = if whole { Phase::FrameHeader } else { Phase::Preface { matched: matched + len as u8 } };
         Ok(())
+    }
+
+    /// Skips payload bytes, of which `left` follow. Returns whether more of them follow; the input
+    /// is then empty.
+    pub(crate) fn skip_payload(&mut self, left: u32, input: &mut &[u8]) -> bool {
+        let len = input.len().min(left as usize);
+        *input = &input[len..];
+        let left = left - len as u32;
+        self.phase = if left > 0 { Phase::Skip { left } } else { Phase::FrameHeader };
+        left > 0
     }
 
     /// Takes a frame header off the input; `None` if it is incomplete, and the input is then empty.
@@ -242,3 +262,34 @@ impl Inbound {
 
 /// The largest buffer that is kept for the next frame, bytes.
 const KEPT_BYTES_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ignored_payload_is_skipped_across_inputs_and_no_further() {
+        let mut inbound = Inbound::new(false);
+        let mut input = &b"abc"[..];
+        assert!(inbound.skip_payload(5, &mut input));
+        assert_eq!((inbound.phase, input), (Phase::Skip { left: 2 }, &b""[..]));
+        let mut input = &b"defg"[..];
+        assert!(!inbound.skip_payload(2, &mut input));
+        assert_eq!((inbound.phase, input), (Phase::FrameHeader, &b"fg"[..]));
+    }
+
+    #[test]
+    fn an_invalid_preface_is_an_error_wherever_it_is_cut() {
+        for cut in 0..PREFACE.len() {
+            let mut inbound = Inbound::new(true);
+            let mut input = &PREFACE[..cut];
+            assert_eq!(inbound.take_preface(0, &mut input), Ok(()));
+            let Phase::Preface { matched } = inbound.phase else { panic!("{cut}: {:?}", inbound.phase) };
+            assert_eq!(usize::from(matched), cut);
+            assert_eq!(inbound.take_preface(matched, &mut &b"\0"[..]), Err(Violation::PrefaceInvalid));
+            let mut input = &PREFACE[cut..];
+            assert_eq!(inbound.take_preface(matched, &mut input), Ok(()));
+            assert!(inbound.is_between_frames());
+        }
+    }
+}

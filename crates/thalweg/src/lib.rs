@@ -110,6 +110,7 @@ mod data_frame;
 mod early_priorities;
 mod endpoint_settings;
 mod error;
+mod error_code;
 mod event;
 mod field_codec;
 mod flow;

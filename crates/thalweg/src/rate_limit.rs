@@ -39,7 +39,7 @@ pub(crate) struct Exhausted {
 }
 
 impl RateLimiter {
-    /// Starts with full buckets.
+    /// Creates the buckets, which are full.
     pub(crate) fn new(rate_limits: &RateLimits) -> Self {
         let bucket = |cost| {
             let rate_limit = rate_limits.of(cost);
@@ -73,8 +73,8 @@ impl RateLimiter {
         bucket.tokens += u32::from(bucket.tokens < bucket.rate_limit.burst);
     }
 
-    /// A DATA frame with content has arrived. Honest peers send signals beside it: a PING to
-    /// measure, an empty frame to flush, an extension frame as grease.
+    /// Returns the tokens for a received DATA frame with content. Well-behaved peers send signals
+    /// beside it: a PING to measure, an empty frame to flush, an extension frame as grease.
     #[inline]
     pub(crate) fn credit_content(&mut self) {
         self.credit_one(Cost::Ping);
@@ -82,8 +82,8 @@ impl RateLimiter {
         self.credit_one(Cost::Extension);
     }
 
-    /// A stream was opened, by either side. Its peer may give it a priority and grease, and end it
-    /// by an empty frame that arrives late.
+    /// Returns the tokens for a stream that either side opened. The peer may send a priority and
+    /// grease for it, and end it by an empty frame that arrives late.
     #[inline]
     pub(crate) fn credit_stream(&mut self) {
         self.credit_one(Cost::Priority);
@@ -91,8 +91,7 @@ impl RateLimiter {
         self.credit_one(Cost::Extension);
     }
 
-    /// We have reset a stream whose peer had not finished: the blocks that cross the reset are paid
-    /// for.
+    /// Pays for the field blocks that cross our reset of a stream whose peer had not finished.
     #[inline]
     pub(crate) fn credit_late_blocks(&mut self) {
         self.late_blocks = (self.late_blocks + LATE_BLOCKS_PER_STREAM).min(LATE_BLOCKS_MAX);
@@ -130,7 +129,8 @@ impl RateLimiter {
 }
 
 impl Bucket {
-    /// The clock is read only when half the tokens are gone.
+    /// Adds the tokens of the time that has passed, then draws one. Called only when half the
+    /// tokens are gone. Returns the burst if there is none left.
     fn charge_slowly(&mut self, now: Instant) -> Result<(), u32> {
         let RateLimit { burst, per_second } = self.rate_limit;
         if burst == u32::MAX {

@@ -6,9 +6,9 @@
 
 use smallvec::SmallVec;
 
-use crate::config::Config;
-use crate::error::ConfigError;
-use crate::frame::SettingId;
+use crate::config::{Config, ConfigError};
+use crate::flow::WINDOW_MAX;
+use crate::frame::{PAYLOAD_LEN_DEFAULT, PAYLOAD_LEN_MAX, SettingId};
 use crate::violation::Violation;
 
 /// The settings of one endpoint. Defaults are those of RFC 9113 §6.5.2.
@@ -40,7 +40,7 @@ impl Default for Settings {
             enable_push: true,
             max_concurrent_streams: u32::MAX,
             initial_window_size: 65_535,
-            max_frame_size: 16_384,
+            max_frame_size: PAYLOAD_LEN_DEFAULT,
             max_header_list_size: u32::MAX,
             enable_connect_protocol: false,
             no_rfc7540_priorities: false,
@@ -68,7 +68,7 @@ impl Settings {
                 return Err(Violation::SettingsInitialWindowSize);
             }
             SettingId::INITIAL_WINDOW_SIZE => self.initial_window_size = value,
-            SettingId::MAX_FRAME_SIZE if !(FRAME_SIZE_MIN..=FRAME_SIZE_MAX).contains(&value) => {
+            SettingId::MAX_FRAME_SIZE if !(PAYLOAD_LEN_DEFAULT..=PAYLOAD_LEN_MAX).contains(&value) => {
                 return Err(Violation::SettingsMaxFrameSize);
             }
             SettingId::MAX_FRAME_SIZE => self.max_frame_size = value,
@@ -208,7 +208,3 @@ impl LocalSettings {
 /// The number of settings that this implementation knows.
 pub(crate) const SETTINGS_KNOWN: usize = 8;
 const UNACKNOWLEDGED_MAX: usize = 8;
-/// The largest flow-control window, bytes (RFC 9113 §6.9.1).
-pub(crate) const WINDOW_MAX: u32 = (1 << 31) - 1;
-const FRAME_SIZE_MIN: u32 = 1 << 14;
-const FRAME_SIZE_MAX: u32 = (1 << 24) - 1;

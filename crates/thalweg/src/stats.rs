@@ -120,7 +120,7 @@ impl fmt::Display for CloseReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.error, self.remote_code) {
             (Some(error), _) => write!(f, "{error}")?,
-            (None, Some(code)) => write!(f, "ended in order, the peer said {code}")?,
+            (None, Some(code)) => write!(f, "ended in order, the peer sent GOAWAY with {code}")?,
             (None, None) if self.ended_without_goaway => {
                 f.write_str("the peer ended the transport without GOAWAY")?;
             }

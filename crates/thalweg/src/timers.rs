@@ -5,9 +5,8 @@
 //! time that the caller passes. So no timeout can be measured from a time that passed before the
 //! call that armed it.
 //!
-//! A timeout of a frame that the peer must see before it can act (SETTINGS, PING, the client's
-//! preface, the DATA that used up a window) is *unsent* until `poll_transmit` hands the output out;
-//! then it is pending.
+//! A timeout of a frame that the peer must see before it can answer (SETTINGS, PING, the client's
+//! preface) is *unsent* until `poll_transmit` hands the output out; then it is pending.
 //!
 //! Invariants: `next` is the earliest armed timeout, or the last known time while one is pending; a
 //! timeout that the configuration disables is neither armed, nor pending, nor unsent; an unsent
@@ -162,7 +161,7 @@ impl Timers {
 
     /// Whether a frame that arms the timeout is in the output.
     #[inline]
-    pub(crate) fn is_unsent(&self, timeout: Timeout) -> bool {
+    fn is_unsent(&self, timeout: Timeout) -> bool {
         self.unsent & bit(timeout) != 0
     }
 

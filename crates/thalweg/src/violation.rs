@@ -2,7 +2,7 @@
 //!
 //! Invariants: one variant for each rule; section, error code and scope come from its row alone.
 
-use crate::error::ErrorCode;
+use crate::error_code::ErrorCode;
 
 /// Whether a violation is a stream error or a connection error (RFC 9113 §5.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ violations! {
     MethodInvalid: Stream, PROTOCOL_ERROR, "RFC 9110 §9.1", ":method is not a token";
     SchemeInvalid: Stream, PROTOCOL_ERROR, "RFC 9113 §8.3.1", ":scheme is not a URI scheme";
     PathInvalid: Stream, PROTOCOL_ERROR, "RFC 9113 §8.3.1", ":path is empty or does not begin with a slash";
-    AuthorityInvalid: Stream, PROTOCOL_ERROR, "RFC 9113 §8.3.1", "the authority has no host, or holds user information or a forbidden byte";
+    AuthorityInvalid: Stream, PROTOCOL_ERROR, "RFC 9113 §8.3.1", "the authority has no host, an invalid port, user information, or a forbidden byte";
     AuthorityDiffersFromHost: Stream, PROTOCOL_ERROR, "RFC 9113 §8.3.1", "host differs from :authority";
     ConnectPseudo: Stream, PROTOCOL_ERROR, "RFC 9113 §8.5", "CONNECT with :scheme or :path, or without host and port in :authority";
     ProtocolNotEnabled: Stream, PROTOCOL_ERROR, "RFC 8441 §4", ":protocol without SETTINGS_ENABLE_CONNECT_PROTOCOL or without CONNECT";

@@ -52,18 +52,30 @@ impl ConnectionWindows {
         self.send.take(bytes);
     }
 
+    /// Records that a frame has waited for the send window in vain, until `now`.
+    pub(crate) fn wait_was_vain(&mut self, now: Instant) {
+        self.send.wait_was_vain();
+        self.send_opened_at = now;
+    }
+
     /// Adds a WINDOW_UPDATE, and returns by how much it exceeds what was sent. `full_frame`: see
-    /// `silly_window`.
+    /// `silly_window`; `frame_bytes_max`: the longest frame that the peer takes.
     ///
     /// # Errors
     /// The size that the window would have, if that is above 2^31-1 (RFC 9113 §6.9.1).
     #[inline]
-    pub(crate) fn credit_send(&mut self, increment: u32, full_frame: u32, now: Instant) -> Result<u32, u64> {
+    pub(crate) fn credit_send(
+        &mut self,
+        increment: u32,
+        full_frame: u32,
+        frame_bytes_max: u32,
+        now: Instant,
+    ) -> Result<u32, u64> {
         if self.send.available() < full_frame {
             self.send_opened_at = now;
         }
         let before = self.send.as_i64();
-        self.send.add(increment).ok_or((before + i64::from(increment)).max(0) as u64)
+        self.send.add(increment, frame_bytes_max).ok_or((before + i64::from(increment)).max(0) as u64)
     }
 
     /// Returns what the peer may send, and what became of the content that it sent.
@@ -168,8 +180,8 @@ mod tests {
     fn errors_carry_the_sizes_that_were_seen() {
         let mut windows = ConnectionWindows::new();
         assert_eq!(windows.debit_receive(65_536), Err(65_535));
-        assert_eq!(windows.credit_send(0x7fff_0000, 1, Instant::ZERO), Ok(0x7fff_0000));
-        assert_eq!(windows.credit_send(1, 1, Instant::ZERO), Err(1 << 31));
+        assert_eq!(windows.credit_send(0x7fff_0000, 1, 16_384, Instant::ZERO), Ok(0x7fff_0000));
+        assert_eq!(windows.credit_send(1, 1, 16_384, Instant::ZERO), Err(1 << 31));
     }
 
     #[test]
@@ -177,12 +189,12 @@ mod tests {
         let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
         let mut windows = ConnectionWindows::new();
         windows.debit_send(65_534);
-        assert_eq!(windows.credit_send(1, 1, at(1)), Ok(0));
+        assert_eq!(windows.credit_send(1, 1, 16_384, at(1)), Ok(0));
         assert_eq!(windows.send_opened_at(), Instant::ZERO, "two bytes were left");
         windows.debit_send(2);
-        assert_eq!(windows.credit_send(1, 1, at(2)), Ok(0));
+        assert_eq!(windows.credit_send(1, 1, 16_384, at(2)), Ok(0));
         assert_eq!(windows.send_opened_at(), at(2));
-        assert_eq!(windows.credit_send(1, 2, at(3)), Ok(0));
+        assert_eq!(windows.credit_send(1, 2, 16_384, at(3)), Ok(0));
         assert_eq!(windows.send_opened_at(), at(3), "one byte is less than a full frame");
     }
 

@@ -154,7 +154,7 @@ pub struct End {
     pub is_warning: bool,
 }
 
-/// What a caller was told of a request that failed.
+/// What the caller of a failed request receives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The error and its sources.

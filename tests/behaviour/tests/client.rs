@@ -15,6 +15,19 @@ on_tokio!(
     te_trailers_is_sent,
     content_whose_source_fails_fails_the_call,
     a_reset_with_no_error_after_the_response_is_no_failure,
+    requests_that_may_have_content_announce_none,
+    requests_announce_the_length_of_their_content,
+    content_shorter_than_its_length_fails_the_call,
+    connection_specific_fields_of_a_caller_are_not_sent,
+    content_waits_for_100_continue,
+    content_waits_for_a_second_at_most,
+    content_that_a_final_status_refuses_is_not_sent,
+    a_final_response_is_read_while_the_upload_goes_on,
+    a_final_response_is_read_while_the_source_is_silent,
+    a_final_response_is_read_while_the_upload_has_no_window,
+    an_upload_ends_with_the_reader_of_its_response,
+    the_next_request_takes_the_place_of_an_upload_that_was_refused,
+    the_connection_ends_with_its_last_handle_during_an_upload,
 );
 
 on_threads!(

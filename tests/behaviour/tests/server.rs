@@ -18,6 +18,19 @@ on_tokio!(
     content_shorter_than_its_length_is_reset,
     a_handler_that_fails_in_its_content_resets_its_stream,
     a_tunnel_that_finishes_sends_end_stream_alone,
+    cookies_reach_the_handler_as_one_field,
+    the_handler_that_reads_makes_100_continue,
+    the_handler_that_sends_100_itself_makes_one,
+    responses_without_content_carry_no_length,
+    the_length_of_a_response_to_connect_is_not_sent,
+    connection_specific_fields_of_a_handler_are_not_sent,
+    connection_specific_trailers_of_a_handler_are_not_sent,
+    white_space_around_values_is_not_sent,
+    an_early_response_leaves_the_upload_time_to_end,
+    an_early_response_gives_no_new_window,
+    an_upload_that_does_not_end_after_its_response_is_reset,
+    a_violation_after_an_early_response_is_still_a_violation,
+    responses_carry_a_date,
 );
 
 on_threads!(

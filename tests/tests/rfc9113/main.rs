@@ -13,6 +13,7 @@ mod s5_streams;
 mod s6_5_settings;
 mod s6_9_flow_control;
 mod s6_9_held_content;
+mod s6_9_short_frames_without_timeouts;
 mod s6_9_silly_windows;
 mod s6_frames;
 mod s8_3_control_data;

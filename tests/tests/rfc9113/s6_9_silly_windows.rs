@@ -2,10 +2,13 @@
 //! core sends WINDOW_UPDATE, and which WINDOW_UPDATE frames of the peer count against its rate
 //! limit.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use thalweg::{CloseCause, Connection, ErrorCode, Limit, RateLimit, Role, Server, Status, WindowRelease};
-use thalweg_testkit::frames::{data, headers, setting, settings, settings_ack, window_update};
+use thalweg::{
+    CloseCause, Connection, ErrorCode, Limit, RateLimit, Role, Server, Status, StreamKey, WindowRelease,
+};
+use thalweg_testkit::frames::{Frame, data, headers, setting, settings, settings_ack, window_update};
 use thalweg_testkit::hpack;
 use thalweg_testkit::scenario::{Opening, Scene, client_with, server_with};
 
@@ -96,10 +99,15 @@ fn s6_9_a_short_frame_goes_when_it_has_waited_two_intervals() {
         assert_eq!(s.call(Connection::poll_writable), Some(stream));
         assert_eq!(s.call(|core| core.send_data(stream, &[0; 4000], false)), Ok(100));
         s.output(["DATA stream=1 100 bytes"]);
-        // It was one: the next one waits as long.
+        // The peer holds 900 bytes. Half of what it lets circulate is enough now.
         s.peer(window_update(1, 100));
+        assert_eq!(s.call(Connection::poll_writable), Some(stream));
+        assert_eq!(s.call(|core| core.send_data(stream, &[0; 3900], false)), Ok(100));
+        s.output(["DATA stream=1 100 bytes"]);
+        s.peer(window_update(1, 54));
         assert_eq!(s.call(Connection::poll_writable), None);
-        assert_eq!(s.call(|core| core.send_data(stream, &[0; 3900], false)), Ok(0));
+        s.peer(window_update(1, 2));
+        assert_eq!(s.call(Connection::poll_writable), Some(stream));
     });
 }
 
@@ -137,6 +145,229 @@ fn s6_9_credit_by_halves_makes_no_short_frames() {
             let frames = s.call(|core| core.send_data(stream, &content, false)).unwrap() / 16_384;
             s.output(vec![full; frames]);
         }
+    });
+}
+
+// What the peer holds.
+
+/// Sends `bytes` on a stream to a peer that answers each DATA frame with `credit`. Returns the
+/// lengths of the frames, and how often the stream waited for the timer.
+fn send_all<R: Role>(
+    s: &mut Scene<R>,
+    stream: StreamKey,
+    bytes: usize,
+    mut credit: impl FnMut(u32) -> Vec<Frame>,
+) -> (Vec<u32>, u32) {
+    let content = vec![0; bytes];
+    let (mut lens, mut waits, mut taken) = (Vec::new(), 0, 0);
+    let mut updates = VecDeque::new();
+    while taken < bytes {
+        let sent = s.call(|core| core.send_data(stream, &content[taken..], true)).unwrap();
+        taken += sent;
+        for frame in s.frames() {
+            lens.push(frame.flow_controlled_len());
+            updates.extend(credit(frame.flow_controlled_len()));
+        }
+        if let Some(update) = updates.pop_front() {
+            s.peer(update);
+        } else if sent == 0 {
+            waits += 1;
+            wait_short(s);
+            assert_eq!(s.call(Connection::poll_writable), Some(stream));
+        }
+    }
+    (lens, waits)
+}
+
+/// The peer's streams have windows of 1 MiB, its connection has 65,535 bytes. Returns a second
+/// stream, after a first one with 60,000 bytes that the peer does not read.
+fn beside_a_paused_stream(s: &mut Scene<Server>) -> StreamKey {
+    let paused = s.get(1);
+    s.respond(paused);
+    assert_eq!(s.call(|core| core.send_data(paused, &[0; 60_000], false)), Ok(60_000));
+    s.frames();
+    let stream = s.get(3);
+    s.respond(stream);
+    stream
+}
+
+#[test]
+fn s6_9_a_stream_beside_a_paused_one_waits_once_for_the_window_that_the_other_holds() {
+    for (bytes, expected_waits) in [(200_000, 1), (10_000_000, 5)] {
+        server_with(send_window(1 << 20), |s| {
+            let stream = beside_a_paused_stream(s);
+            let (lens, waits) =
+                send_all(s, stream, bytes, |len| vec![window_update(3, len), window_update(0, len)]);
+            let (last, frames) = lens.split_last().unwrap();
+            assert_eq!((waits, bytes as u32 % 5535), (expected_waits, *last), "{bytes} bytes");
+            assert!(frames.iter().all(|len| *len == 5535), "{frames:?}");
+            // The paused stream is read: frames are long again.
+            s.peer(window_update(0, 60_000));
+            let third = s.get(5);
+            s.respond(third);
+            assert_eq!(s.call(|core| core.send_data(third, &[0; 50_000], false)), Ok(50_000));
+            let full = "DATA stream=5 16384 bytes";
+            s.output([full, full, full, "DATA stream=5 848 bytes"]);
+        });
+    }
+}
+
+#[test]
+fn s6_9_a_peer_that_reads_ahead_costs_few_waits() {
+    for (bytes, expected_waits) in [(300_000, 1), (10_000_000, 4)] {
+        server_with(send_window(65_535), |s| {
+            let stream = s.get(1);
+            s.respond(stream);
+            let mut held = 0;
+            let (lens, waits) = send_all(s, stream, bytes, |len| {
+                held += len;
+                let increment = held.saturating_sub(50_000);
+                held -= increment;
+                if increment == 0 {
+                    return Vec::new();
+                }
+                vec![window_update(1, increment), window_update(0, increment)]
+            });
+            assert_eq!(waits, expected_waits, "{bytes} bytes");
+            assert_eq!(lens[..4], [16_384, 16_384, 16_384, 16_383]);
+            let (_, frames) = lens[4..].split_last().unwrap();
+            assert!(frames.iter().all(|len| *len == 15_535), "{frames:?}");
+        });
+    }
+}
+
+#[test]
+fn s6_9_frames_are_long_again_once_a_slow_peer_credits_everything_in_small_pieces() {
+    server_with(send_window(65_535), |s| {
+        let stream = s.get(1);
+        s.respond(stream);
+        let mut received = 0;
+        let (lens, waits) = send_all(s, stream, 1_500_000, |len| {
+            received += len;
+            match received {
+                ..65_535 => Vec::new(),
+                // It credits 100 bytes, and then nothing until they have arrived.
+                65_535 => vec![window_update(1, 100), window_update(0, 100)],
+                _ => {
+                    let len = if received == 65_635 { 65_535 } else { len };
+                    let pieces = (0..len).step_by(64).map(|at| 64.min(len - at));
+                    pieces.flat_map(|piece| [window_update(1, piece), window_update(0, piece)]).collect()
+                }
+            }
+        });
+        assert_eq!((waits, lens[4]), (1, 100));
+        assert!((50..100).contains(&lens[5]), "{}", lens[5]);
+        let mut at = 0;
+        let late: Vec<u32> = lens
+            .iter()
+            .copied()
+            .filter(|len| {
+                at += len;
+                at > 700_000
+            })
+            .collect();
+        let (_, late) = late.split_last().unwrap();
+        assert!(late.iter().all(|len| *len == 16_384), "{late:?}");
+    });
+}
+
+#[test]
+fn s6_9_2_what_the_peer_holds_does_not_count_after_settings_have_moved_the_window() {
+    client_with(send_window(1000), |s| {
+        let stream = s.post();
+        assert_eq!(s.call(|core| core.send_data(stream, &[0; 5000], false)), Ok(1000));
+        s.output(["DATA stream=1 1000 bytes"]);
+        s.peer(window_update(1, 100));
+        wait_short(s);
+        assert_eq!(s.call(|core| core.send_data(stream, &[0; 4000], false)), Ok(100));
+        s.output(["DATA stream=1 100 bytes"]);
+        // The peer holds 900 bytes. Of a window of 1,400 bytes, 500 circulate.
+        s.peer_settings(settings().entry(setting::INITIAL_WINDOW_SIZE, 1400));
+        assert_eq!(s.call(Connection::poll_writable), Some(stream));
+        assert_eq!(s.call(|core| core.send_data(stream, &[0; 3900], false)), Ok(400));
+        s.output(["DATA stream=1 400 bytes"]);
+        s.peer(window_update(1, 200));
+        assert_eq!(s.call(Connection::poll_writable), None);
+        // The peer holds more than the whole window: what it credits is all that circulates.
+        s.peer_settings(settings().entry(setting::INITIAL_WINDOW_SIZE, 700));
+        s.peer(window_update(1, 500));
+        assert_eq!(s.call(Connection::poll_writable), None);
+        s.peer(window_update(1, 2));
+        assert_eq!(s.call(Connection::poll_writable), Some(stream));
+        assert_eq!(s.call(|core| core.send_data(stream, &[0; 3500], false)), Ok(2));
+        s.output(["DATA stream=1 \"\\x00\\x00\""]);
+    });
+}
+
+// Frames that pass the first stream of the queue.
+
+#[test]
+fn s6_9_complete_messages_pass_a_stream_that_waits_for_the_connection_up_to_one_frame() {
+    server_with(send_window(1 << 20), |s| {
+        let large = beside_a_paused_stream(s);
+        assert_eq!(s.call(|core| core.send_data(large, &[0; 50_000], false)), Ok(5535));
+        s.output(["DATA stream=3 5535 bytes"]);
+        s.peer(window_update(0, 5535));
+        assert_eq!(s.call(Connection::poll_writable), None, "the large response waits");
+        let mut passed = 0;
+        for id in (5..).step_by(2).take(20) {
+            let small = s.get(id);
+            s.respond(small);
+            let taken = s.call(|core| core.send_data(small, &[0; 1000], true)).unwrap();
+            passed += taken;
+            if taken == 0 {
+                break;
+            }
+            s.output([format!("DATA stream={id} 1000 bytes end")]);
+            s.peer(window_update(0, 1000));
+        }
+        // With the next one they would have more than 16,384 bytes.
+        assert_eq!(passed, 16_000);
+        assert_eq!(s.call(Connection::poll_writable), None);
+        wait_short(s);
+        assert_eq!(s.call(Connection::poll_writable), Some(large));
+        assert_eq!(s.call(|core| core.send_data(large, &[0; 44_465], false)), Ok(5535));
+        s.output(["DATA stream=3 5535 bytes"]);
+        // The seventeenth has its turn.
+        s.peer(window_update(0, 5535));
+        let small = s.stream(37);
+        assert_eq!(s.call(Connection::poll_writable), Some(small));
+        assert_eq!(s.call(|core| core.send_data(small, &[0; 1000], true)), Ok(1000));
+        s.output(["DATA stream=37 1000 bytes end"]);
+    });
+}
+
+#[test]
+fn s6_9_a_blocked_message_is_writable_before_a_stream_that_waits_for_the_connection() {
+    server_with(send_window(1 << 20), |s| {
+        let [paused, large, cut, small] = [1, 3, 5, 7].map(|id| {
+            let stream = s.get(id);
+            s.respond(stream);
+            stream
+        });
+        assert_eq!(s.call(|core| core.send_data(paused, &[0; 100_000], false)), Ok(65_535));
+        s.frames();
+        for (stream, len) in [(large, 50_000), (cut, 1001), (small, 500)] {
+            assert_eq!(s.call(|core| core.send_data(stream, &vec![0; len], true)), Ok(0));
+        }
+        s.peer(window_update(0, 1000));
+        let late = s.get(9);
+        s.respond(late);
+        let taken = s.call(|core| core.send_data(late, &[0; 100], true));
+        assert_eq!(taken, Ok(0), "the blocked message precedes it");
+        assert_eq!(s.call(Connection::poll_writable), Some(small));
+        assert_eq!(s.call(|core| core.send_data(small, &[0; 500], true)), Ok(500));
+        s.output(["DATA stream=7 500 bytes end"]);
+        assert_eq!(s.call(Connection::poll_writable), Some(late));
+        assert_eq!(s.call(|core| core.send_data(late, &[0; 100], true)), Ok(100));
+        s.output(["DATA stream=9 100 bytes end"]);
+        assert_eq!(s.call(Connection::poll_writable), None, "1,001 bytes do not fit");
+        assert_eq!(s.call(|core| core.send_data(cut, &[0; 1001], true)), Ok(0));
+        wait_short(s);
+        let next = s.call(Connection::poll_writable).unwrap();
+        assert_eq!(next, paused, "it was blocked first");
+        assert_eq!(s.call(|core| core.send_data(next, &[0; 34_465], false)), Ok(400));
+        s.output(["DATA stream=1 400 bytes"]);
     });
 }
 
@@ -195,19 +426,22 @@ fn s6_9_tiny_window_update_increments_count_as_a_stall() {
         assert_eq!(s.call(|core| core.send_data(stream, &[0; 100_000], false)), Ok(65_535));
         s.frames();
         s.pass(Duration::ZERO);
-        s.peer(vec![window_update(1, 1), window_update(0, 1)]);
-        for _ in 0..5 {
-            wait_short(s);
+        // The first increment is waited out. After the second wait in vain, too, the next ones are
+        // sent at once.
+        for waits in [true, false, false, true, false] {
+            s.peer(vec![window_update(1, 1), window_update(0, 1)]);
+            if waits {
+                assert_eq!(s.call(Connection::poll_writable), None);
+                wait_short(s);
+            }
             assert_eq!(s.call(Connection::poll_writable), Some(stream));
             assert_eq!(s.call(|core| core.send_data(stream, &[0; 100_000], false)), Ok(1));
             s.output(["DATA stream=1 \"\\x00\""]);
             s.pass(Duration::ZERO);
-            // The next increment is received at once: the content that waits still waits.
-            s.peer(vec![window_update(1, 1), window_update(0, 1)]);
             s.pass(Duration::from_secs(10));
             s.nothing();
         }
-        s.pass(Duration::from_millis(8_499));
+        s.pass(Duration::from_millis(9_399));
         s.nothing();
         s.pass(Duration::from_millis(1));
         s.events(["RESET stream=1 CANCEL by us: timeouts.stall passed"]);

@@ -132,6 +132,9 @@ fn width_faults(source: &Source) -> Vec<String> {
         } else {
             text.starts_with("//") || has_comment_behind_code(line)
         };
+        if is_markdown && !is_code && holds_joined_rows(text) {
+            faults.push(format!("{}:{}: a row of a table does not begin its line", source.path, index + 1));
+        }
         let columns = line.chars().count();
         if is_prose
             && columns > WIDTH_MAX
@@ -147,6 +150,12 @@ fn width_faults(source: &Source) -> Vec<String> {
 /// Whether a comment follows on code, and not only two slashes within a string.
 fn has_comment_behind_code(line: &str) -> bool {
     line.split_once(" // ").is_some_and(|(code, _)| code.matches('"').count() % 2 == 0)
+}
+
+/// Whether the mark below the head of a table has other text on its line, so that a reader shows no
+/// table: a reflow has joined the rows.
+fn holds_joined_rows(text: &str) -> bool {
+    text.contains("|---") && !text.chars().all(|char| matches!(char, '|' | '-' | ':' | ' '))
 }
 
 /// Whether the line could be broken: not the row of a table, and not a single long word such as an
@@ -280,6 +289,16 @@ mod tests {
         let generated = format!("<!-- Written by `cargo xtask spec`. -->\n{long}\n");
         assert!(faults_in("a.md", &generated).is_empty());
         assert_eq!(faults_in("a.md", &format!("{generated}a wish\n")).len(), 1);
+    }
+
+    #[test]
+    fn a_table_whose_rows_are_joined_is_a_fault() {
+        let table = "| A | B |\n|---|:---|\n| a | b |\n";
+        assert!(faults_in("a.md", table).is_empty());
+        let joined = table.replace('\n', " ");
+        assert_eq!(faults_in("a.md", &joined), ["a.md:1: a row of a table does not begin its line"]);
+        assert!(faults_in("a.md", &format!("```\n{joined}\n```\n")).is_empty());
+        assert!(faults_in("a.rs", &format!("// {joined}\n")).is_empty());
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub const CRATES: &[CrateRule] = &[
         always: &[
             "thalweg",
             "thalweg-h2c",
+            "thalweg-http",
             "thalweg-io",
             "bytes",
             "http",

@@ -3,14 +3,17 @@
 //! Independent of the core: a [`DataModel`] records the calls that send content, and the frames
 //! that the endpoint sends and receives. A window counts as a whole in it: what is available, and
 //! what was sent and not credited yet.
+//!
+//! After a wait in vain, the endpoint may take what the peer has not credited for lost, under any
+//! window. Short frames are allowed until that window has been as open as a full frame needs.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use thalweg::{Config, Instant, StreamKey, Timeouts};
 
 use super::PropertyFailure;
-use super::waits::TurnModel;
+use super::waits::{TurnModel, TurnOf};
 use crate::endpoint::Endpoint;
 use crate::frames::{Frame, kind};
 
@@ -40,6 +43,10 @@ pub struct DataModel {
     calls: BTreeMap<u32, VecDeque<Expected>>,
     /// Blocked streams, and since when.
     blocked: BTreeMap<u32, Instant>,
+    /// Windows that have not been wide open since a wait: of streams, and of the connection (0).
+    narrow: BTreeSet<u32>,
+    /// Whether `handle_timeout` was called: no frame waits before.
+    is_on: bool,
     turns: TurnModel,
     frames: u64,
     /// The sum of the frames' lengths, in thousandths of what each should have.
@@ -75,6 +82,8 @@ impl DataModel {
             uncredited: BTreeMap::new(),
             calls: BTreeMap::new(),
             blocked: BTreeMap::new(),
+            narrow: BTreeSet::new(),
+            is_on: false,
             turns: TurnModel::default(),
             frames: 0,
             permille: 0,
@@ -84,6 +93,11 @@ impl DataModel {
     /// Records that a priority was signalled for a stream.
     pub fn signals(&mut self, id: u32) {
         self.turns.signals(id);
+    }
+
+    /// Records a call of `handle_timeout`.
+    pub fn handles_timeout(&mut self) {
+        self.is_on = true;
     }
 
     /// Takes a frame of the peer.
@@ -117,13 +131,14 @@ impl DataModel {
         let SendCall { stream, len, taken, before, now } = call;
         let id = stream.id().as_u32();
         let full_frame = self.full_frame(endpoint, id, before);
+        self.find_narrow(endpoint, id, before, now);
         let after = endpoint.windows(stream);
         let debit = after.map_or(taken, |after| before.0 - after.0);
         for id in [id, 0] {
             *self.uncredited.entry(id).or_default() += debit;
         }
         let last = match after {
-            Some((own, shared)) if taken < len && own.min(shared) == 0 => self.cut_by_window(now),
+            Some((own, shared)) if taken < len && own.min(shared) == 0 => self.cut_by_window(id),
             _ => LastFrame::Other,
         };
         if taken > 0 {
@@ -141,15 +156,38 @@ impl DataModel {
         let frames = taken.div_ceil(endpoint.remote_settings().max_frame_size);
         let fair = turns.sends(&call, frames, |stream, left| {
             let windows = endpoint.windows(stream)?;
-            Some(windows.0 >= left.min(self.full_frame(endpoint, stream.id().as_u32(), windows)))
+            let needed = left.min(self.full_frame(endpoint, stream.id().as_u32(), windows));
+            Some(match () {
+                () if windows.0 < needed => TurnOf::Blocked,
+                // One with less to send may pass it.
+                () if before.1 < needed => TurnOf::LacksConnection,
+                () => TurnOf::Sendable,
+            })
         });
         self.turns = turns;
         fair
     }
 
-    fn cut_by_window(&self, now: Instant) -> LastFrame {
-        let has_waited = |interval| self.blocked.values().any(|since| *since + interval <= now);
-        if self.interval.is_none_or(has_waited) { LastFrame::Time } else { LastFrame::Window }
+    /// Updates which windows are narrow, before a call is counted.
+    fn find_narrow(&mut self, endpoint: &Endpoint, id: u32, (own, shared): (u32, u32), now: Instant) {
+        for (id, available) in [(id, own), (0, shared)] {
+            let size = available + self.uncredited.get(&id).copied().unwrap_or(0);
+            if available >= endpoint.remote_settings().max_frame_size.min(size / 2).max(1) {
+                self.narrow.remove(&id);
+            }
+        }
+        let Some(interval) = self.interval else { return };
+        if self.blocked.values().any(|since| *since + interval <= now) {
+            self.narrow.extend(self.uncredited.keys().copied().chain([id, 0]));
+        }
+    }
+
+    fn cut_by_window(&self, id: u32) -> LastFrame {
+        let waits = self.is_on && self.interval.is_some();
+        match waits && !self.narrow.contains(&id) && !self.narrow.contains(&0) {
+            true => LastFrame::Window,
+            false => LastFrame::Time,
+        }
     }
 
     /// Records a frame that the endpoint has sent.

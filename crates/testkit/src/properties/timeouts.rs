@@ -95,8 +95,7 @@ struct EndedStream {
 /// A blocked stream.
 #[derive(Clone, Copy, Debug)]
 struct Cut {
-    /// When the call was, or its last DATA was handed out.
-    since: Cause,
+    since: Instant,
     /// Bytes that calls took since.
     sent: u32,
 }
@@ -215,7 +214,7 @@ impl TimeoutModel {
     pub fn transmits(&mut self, now: Instant) {
         self.transmit = now;
         let frames = self.preface.iter_mut().chain(&mut self.settings).chain(&mut self.ping);
-        for cause in frames.chain(self.cut.values_mut().map(|cut| &mut cut.since)) {
+        for cause in frames {
             if *cause == Cause::Unsent {
                 *cause = Cause::At(now);
             }
@@ -225,14 +224,13 @@ impl TimeoutModel {
     /// Records a `send_*` call that took `sent` bytes of a stream and left some. `is_padded`: how
     /// many it took of the window is not known.
     pub fn blocked(&mut self, id: u32, sent: u32, is_padded: bool, now: Instant) {
-        let since = if sent > 0 { Cause::Unsent } else { Cause::At(now) };
         let Some(cut) = self.cut.get_mut(&id) else {
-            self.cut.insert(id, Cut { since, sent: 0 });
+            self.cut.insert(id, Cut { since: now, sent: 0 });
             return;
         };
         cut.sent = cut.sent.saturating_add(sent);
         if cut.sent >= self.config.stall_bytes_min && !is_padded {
-            *cut = Cut { since, sent: 0 };
+            *cut = Cut { since: now, sent: 0 };
         }
     }
 
@@ -278,7 +276,7 @@ impl TimeoutModel {
 
     /// Records that `handle_timeout` has reset a stream. Its event will name the timeout.
     pub fn stream_ended(&mut self, id: u32, now: Instant) {
-        let stall = self.cut.remove(&id).and_then(|cut| cut.since.time());
+        let stall = self.cut.remove(&id).map(|cut| cut.since);
         let content = self.requests.remove(&id).map(|request| request.max(self.content));
         self.ended.insert(id, EndedStream { at: now, stall, content });
     }

@@ -26,6 +26,17 @@ struct Waiting {
     streams: usize,
 }
 
+/// Whether a stream could send when another one did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TurnOf {
+    /// It could.
+    Sendable,
+    /// Its own window was too small for its next frame.
+    Blocked,
+    /// Only the connection's window was.
+    LacksConnection,
+}
+
 impl TurnModel {
     /// Records that a priority was signalled for a stream.
     pub(super) fn signals(&mut self, id: u32) {
@@ -33,8 +44,8 @@ impl TurnModel {
         self.waits.remove(&id);
     }
 
-    /// Takes a call that has sent at least `frames` frames. `can_send`: whether the window of a
-    /// stream is large enough for its next frame if so many bytes are left; `None` if it is closed.
+    /// Takes a call that has sent at least `frames` frames. `can_send`: whether a stream could have
+    /// sent its next frame if so many bytes are left; `None` if it is closed.
     ///
     /// # Errors
     /// A stream without a signal has waited for too many frames of others.
@@ -42,7 +53,7 @@ impl TurnModel {
         &mut self,
         call: &SendCall,
         frames: u32,
-        can_send: impl Fn(StreamKey, u32) -> Option<bool>,
+        can_send: impl Fn(StreamKey, u32) -> Option<TurnOf>,
     ) -> Result<(), PropertyFailure> {
         let id = call.stream.id().as_u32();
         let streams = self.waits.len() + 1;
@@ -53,8 +64,9 @@ impl TurnModel {
                 return true;
             }
             (wait.frames, wait.streams) = match can_send {
-                true => (wait.frames + frames as usize, wait.streams.max(streams)),
-                false => (0, 0),
+                TurnOf::Sendable => (wait.frames + frames as usize, wait.streams.max(streams)),
+                TurnOf::Blocked => (0, 0),
+                TurnOf::LacksConnection => (wait.frames, wait.streams),
             };
             if wait.frames > GAP_MAX * wait.streams {
                 starved = Some(format!("turns: stream {other} has waited for {} frames", wait.frames));

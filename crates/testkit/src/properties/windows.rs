@@ -39,6 +39,8 @@ pub enum Credit {
     After(u32),
     /// After the window is exhausted, with updates for all of it, in this many parts.
     Exhausted(u32),
+    /// An update for each DATA frame, for all but this many bytes: the peer holds them.
+    Holding(u32),
 }
 
 /// The frames of an upload.
@@ -46,8 +48,8 @@ pub enum Credit {
 pub struct Uploaded {
     /// The lengths of the DATA frames.
     pub lens: Vec<u32>,
-    /// Frames and their bytes, without those that carry the rest of a piece and those that were
-    /// sent after the wait for window.
+    /// Frames and their bytes, without those that carry the rest of a piece, and those after a wait
+    /// for window until both windows have been wide open again.
     pub long: (u64, u64),
     /// How often the upload waited until time passed.
     pub silences: u32,
@@ -58,10 +60,11 @@ impl Upload {
     pub fn random(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let window_bytes = 1 + random.size(300_000);
-        let credit = match random.below(4) {
+        let credit = match random.below(5) {
             0 => Credit::EachFrame,
             1 => Credit::Parts(1 + random.below(8)),
             2 => Credit::After(1 + random.below(window_bytes.min(65_535))),
+            3 => Credit::Holding(window_bytes.min(65_535) / 8 * random.below(8)),
             _ => Credit::Exhausted(1 + random.below(6)),
         };
         Self {
@@ -76,8 +79,12 @@ impl Upload {
 
     /// Returns the shortest frame that the windows may make.
     pub fn full_frame(&self) -> u32 {
-        let connection = 65_535 + self.connection_bytes_more;
-        self.frame_bytes.min(self.window_bytes / 2).min(connection / 2).max(1)
+        let [stream, connection] = self.windows();
+        self.frame_bytes.min(stream / 2).min(connection / 2).max(1)
+    }
+
+    fn windows(&self) -> [u32; 2] {
+        [self.window_bytes, 65_535 + self.connection_bytes_more.max(1)]
     }
 
     /// Runs the upload.
@@ -95,6 +102,7 @@ impl Upload {
             &window_update(0, self.connection_bytes_more.max(1)),
         ]);
         let mut run = Run::new(self);
+        client.handle_timeout(run.now).map_err(|error| error.to_string())?;
         run.receive(&mut client, &start)?;
         let request = Request::new("POST", "https", "example.org", "/");
         let stream = client.send_request(&request, &[], false).map_err(|error| error.to_string())?;
@@ -108,7 +116,10 @@ impl Upload {
                 return Ok(run.uploaded);
             }
             match run.updates.pop_front() {
-                Some(update) => run.receive(&mut client, &update.bytes())?,
+                Some(update) => {
+                    run.observe(&update);
+                    run.receive(&mut client, &update.bytes())?;
+                }
                 None => run.wait(&mut client)?,
             }
             is_writable = client.poll_writable().is_some();
@@ -132,7 +143,10 @@ struct Run<'a> {
     window: i64,
     connection_window: i64,
     updates: VecDeque<Frame>,
-    time_has_passed: bool,
+    /// What the client may send on the stream, and on the connection, bytes.
+    available: [i64; 2],
+    /// Whether each has not been wide open since the client waited.
+    narrow: [bool; 2],
 }
 
 impl<'a> Run<'a> {
@@ -152,7 +166,8 @@ impl<'a> Run<'a> {
             window: upload.window_bytes.into(),
             connection_window: i64::from(65_535 + upload.connection_bytes_more.max(1)),
             updates: VecDeque::new(),
-            time_has_passed: false,
+            available: upload.windows().map(i64::from),
+            narrow: [false; 2],
         }
     }
 
@@ -196,7 +211,8 @@ impl<'a> Run<'a> {
         self.connection_window -= i64::from(len);
         self.uploaded.lens.push(len);
         let is_full = len >= self.upload.full_frame().min(self.upload.piece_bytes);
-        if (self.wire_left > 0 || is_full) && !std::mem::take(&mut self.time_has_passed) {
+        self.available = self.available.map(|available| available - i64::from(len));
+        if (self.wire_left > 0 || is_full) && self.narrow == [false; 2] {
             self.uploaded.long.0 += 1;
             self.uploaded.long.1 += u64::from(len);
         }
@@ -206,9 +222,11 @@ impl<'a> Run<'a> {
             Credit::Parts(parts) => parts,
             Credit::After(bytes) if self.uncredited >= bytes => 1,
             Credit::Exhausted(parts) if self.window <= 0 || self.connection_window <= 0 => parts,
-            Credit::After(_) | Credit::Exhausted(_) => return,
+            Credit::Holding(held) if self.uncredited > held => 1,
+            Credit::After(_) | Credit::Exhausted(_) | Credit::Holding(_) => return,
         };
-        let mut left = std::mem::take(&mut self.uncredited);
+        let held = if let Credit::Holding(held) = self.upload.credit { held } else { 0 };
+        let mut left = std::mem::replace(&mut self.uncredited, held) - held;
         let part = left.div_ceil(parts);
         while left > 0 {
             let increment = part.min(left);
@@ -216,6 +234,16 @@ impl<'a> Run<'a> {
             self.updates.extend([window_update(1, increment), window_update(0, increment)]);
             self.window += i64::from(increment);
             self.connection_window += i64::from(increment);
+        }
+    }
+
+    /// Takes an update that the client is about to receive.
+    fn observe(&mut self, update: &Frame) {
+        let index = usize::from(update.stream == 0);
+        self.available[index] += i64::from(update.increment().unwrap_or(0));
+        let wide = self.upload.frame_bytes.min(self.upload.windows()[index] / 2).max(1);
+        if self.available[index] >= i64::from(wide) {
+            self.narrow[index] = false;
         }
     }
 
@@ -231,7 +259,7 @@ impl<'a> Run<'a> {
             return Err(format!("windows: {:?} waits for window that does not come", self.upload));
         };
         self.uploaded.silences += 1;
-        self.time_has_passed = true;
+        self.narrow = [true; 2];
         self.now = self.now.max(at);
         client.handle_timeout(self.now).map_err(|error| format!("windows: {error}"))
     }
@@ -253,10 +281,16 @@ pub fn long_frames(upload: &Upload) -> Result<(), PropertyFailure> {
     if upload.credit == Credit::EachFrame && uploaded.silences > 0 {
         return Err(format!("windows: {upload:?} waited, and all credit was there"));
     }
+    if matches!(upload.credit, Credit::Holding(_)) && uploaded.silences > HOLDING_SILENCES_MAX {
+        return Err(format!("windows: {upload:?} waited {} times", uploaded.silences));
+    }
     Ok(())
 }
 
 static CONTENT: [u8; 1 << 21] = [b'x'; 1 << 21];
 const STEPS_MAX: u32 = 100_000;
+/// A peer that lets an eighth of its window circulate sees that at most 80 times: three waits for
+/// each window, of three steps each.
+const HOLDING_SILENCES_MAX: u32 = 18;
 /// The longest time that the test lets pass at once.
 const SILENCE_MAX: Duration = Duration::from_millis(100);

@@ -98,6 +98,8 @@ impl<R: Role> Scene<R> {
         }
         self.peer(peer_settings.clone());
         self.peer(frames::settings_ack());
+        // As an I/O layer does at its first turn: from now on, short frames wait.
+        self.call(|core| core.handle_timeout(Instant::ZERO)).expect("no timeout has passed");
         self.events([peer_settings.to_string(), "SETTINGS ACK".to_owned()]);
         self.output(["SETTINGS ACK"]);
     }

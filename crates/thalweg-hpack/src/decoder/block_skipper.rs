@@ -61,26 +61,26 @@ enum State {
     /// Before a field.
     Fields,
     /// Before the length of a string of a field that is not buffered.
-    Length(Unkept),
+    Length(Unbuffered),
     /// Inside such a string; at least one octet, `left`, follows.
-    Octets { left: u32, validator: Option<Validator>, of: Unkept },
+    Octets { left: u32, validator: Option<Validator>, of: Unbuffered },
 }
 
 /// A literal that is not buffered.
 #[derive(Clone, Copy, Debug)]
-struct Unkept {
+struct Unbuffered {
     /// The current string is the name; a value follows.
     is_name: bool,
     /// RFC 7541 §4.4: it is larger than the table and empties it.
     empties_table: bool,
 }
 
-/// How to go on with an incomplete field.
-enum Cut {
+/// How decoding continues behind an incomplete field.
+enum Incomplete {
     /// The octets, including those already there, that the next attempt needs.
     Needs(u64),
     /// Its strings, which begin at this offset, are skipped as they arrive.
-    Unkept { at: usize, literal: Unkept },
+    Unbuffered { at: usize, literal: Unbuffered },
 }
 
 impl BlockSkipper {
@@ -177,9 +177,9 @@ impl BlockSkipper {
                 }
                 State::Fields => match decoder.skip_fields(block, &mut at, &mut { NO_TOTALS }) {
                     Ok(()) => continue,
-                    Err(DecodeError::Truncated) => match decoder.cut_field(&block[at..])? {
-                        Cut::Needs(needed) => needed,
-                        Cut::Unkept { at: start, literal } => {
+                    Err(DecodeError::Truncated) => match decoder.incomplete_field(&block[at..])? {
+                        Incomplete::Needs(needed) => needed,
+                        Incomplete::Unbuffered { at: start, literal } => {
                             at += start;
                             self.state = State::Length(literal);
                             continue;
@@ -222,9 +222,9 @@ impl BlockSkipper {
         Ok(at)
     }
 
-    fn end_string(&mut self, decoder: &mut Decoder, of: Unkept) {
+    fn end_string(&mut self, decoder: &mut Decoder, of: Unbuffered) {
         if of.is_name {
-            self.state = State::Length(Unkept { is_name: false, ..of });
+            self.state = State::Length(Unbuffered { is_name: false, ..of });
             return;
         }
         if of.empties_table {
@@ -235,10 +235,10 @@ impl BlockSkipper {
 }
 
 impl Decoder {
-    /// Returns how to go on with an incomplete field. Reads its integers and checks its index, but
-    /// reads no string.
-    fn cut_field(&self, field: &[u8]) -> Result<Cut, DecodeError> {
-        let one_more = Ok(Cut::Needs(field.len() as u64 + 1));
+    /// Returns how decoding continues behind an incomplete field. Reads its integers and checks its
+    /// index, but reads no string.
+    fn incomplete_field(&self, field: &[u8]) -> Result<Incomplete, DecodeError> {
+        let one_more = Ok(Incomplete::Needs(field.len() as u64 + 1));
         let Some(&first) = field.first() else { return one_more };
         let is_indexed = first >= 0x40;
         let mask = match first {
@@ -262,9 +262,9 @@ impl Decoder {
                 size += u64::from(entry.size - entry.value_len) - OVERHEAD as u64;
             }
         }
-        let literal = Unkept { is_name: index == 0, empties_table: is_indexed };
+        let literal = Unbuffered { is_name: index == 0, empties_table: is_indexed };
         if !is_indexed {
-            return Ok(Cut::Unkept { at: start, literal });
+            return Ok(Incomplete::Unbuffered { at: start, literal });
         }
         for is_name in [true, false] {
             if is_name && index != 0 {
@@ -273,13 +273,13 @@ impl Decoder {
             let Some(head) = string_head(field, at)? else { return one_more };
             size += head.decoded_len_min();
             if size > u64::from(self.table.size_max()) {
-                return Ok(Cut::Unkept { at: start, literal });
+                return Ok(Incomplete::Unbuffered { at: start, literal });
             }
             let end = head.end as u64 + u64::from(head.len);
             match usize::try_from(end) {
                 Ok(end) if end <= field.len() && is_name => at = end,
-                _ if is_name => return Ok(Cut::Needs(end + 1)),
-                _ => return Ok(Cut::Needs(end)),
+                _ if is_name => return Ok(Incomplete::Needs(end + 1)),
+                _ => return Ok(Incomplete::Needs(end)),
             }
         }
         one_more

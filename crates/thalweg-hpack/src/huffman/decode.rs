@@ -28,8 +28,8 @@ pub(crate) struct Decoded {
     pub is_plain: bool,
 }
 
-/// The octets that must be writable to decode `len` octets: the shortest code has 5 bits, and every
-/// store writes 8 octets.
+/// Returns how many octets must be writable to decode `len` octets: the shortest code has 5 bits,
+/// and every store writes 8 octets.
 #[inline(always)]
 pub(crate) const fn room_for(len: usize) -> usize {
     len / LENGTH_MIN * 8 + 16

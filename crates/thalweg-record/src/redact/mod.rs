@@ -18,8 +18,8 @@ use crate::call::Call;
 use crate::codec::{Clock, Reader};
 use crate::digest::Digest;
 use crate::recording::{RecordedRole, Recording, Step};
+use crate::replay::Replayer;
 use crate::replay::{Difference, ReplayError, ReplayEvent, replay};
-use crate::replayer::Replayer;
 use input::FILL;
 use pseudonyms::Pseudonyms;
 

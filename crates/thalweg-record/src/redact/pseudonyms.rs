@@ -96,7 +96,7 @@ const fn mix(state: u64) -> u64 {
     state ^ (state >> 31)
 }
 
-/// SipHash-2-4, which cannot be inverted or forged without the key.
+/// Computes SipHash-2-4, which cannot be inverted or forged without the key.
 fn hash(key: [u64; 2], bytes: &[u8]) -> u64 {
     let mut state = [
         key[0] ^ 0x736f_6d65_7073_6575,

@@ -32,6 +32,9 @@ struct State {
     consumed: usize,
     reader: Option<Waker>,
     reader_dropped: bool,
+    first_read: FirstRead,
+    /// Whether the driver waits until the reader has read everything.
+    awaits_end: bool,
     /// Wakes the driver.
     waker: Option<Waker>,
 }
@@ -46,6 +49,16 @@ enum MessageEnd {
     Failed(Option<Error>),
 }
 
+/// Whether the driver waits for the reader's first read, to send 100 (RFC 9110 §10.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FirstRead {
+    /// No, or no more.
+    NotAwaited,
+    Awaited,
+    /// The driver does not know of it yet.
+    Happened,
+}
+
 /// The reader's progress since the driver's last call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Consumed {
@@ -55,6 +68,10 @@ pub struct Consumed {
     pub reader_dropped: bool,
     /// Whether there are bytes that the application has not consumed.
     pub has_unread: bool,
+    /// Whether the first read that the driver awaits has happened.
+    pub first_read: bool,
+    /// Whether the application has read the whole message.
+    pub is_finished: bool,
 }
 
 impl Inbox {
@@ -70,6 +87,8 @@ impl Inbox {
             consumed: 0,
             reader: None,
             reader_dropped: false,
+            first_read: FirstRead::NotAwaited,
+            awaits_end: false,
             waker,
         }))
     }
@@ -81,6 +100,16 @@ impl Inbox {
     /// Sets another waker.
     pub fn set_waker(&self, waker: Option<Waker>) {
         self.lock().waker = waker;
+    }
+
+    /// Makes the first read wake the driver.
+    pub fn await_first_read(&self) {
+        self.lock().first_read = FirstRead::Awaited;
+    }
+
+    /// Makes the read of the end wake the driver.
+    pub fn await_end(&self) {
+        self.lock().awaits_end = true;
     }
 
     /// Returns whether the application has dropped its end.
@@ -151,13 +180,24 @@ impl Inbox {
         let bytes = std::mem::take(&mut state.consumed);
         // The core has released the buffered bytes of a failed stream.
         let has_unread = !state.pieces.is_empty() && !matches!(state.end, MessageEnd::Failed(_));
-        Consumed { bytes, reader_dropped: state.reader_dropped, has_unread }
+        let first_read = state.first_read == FirstRead::Happened;
+        if first_read {
+            state.first_read = FirstRead::NotAwaited;
+        }
+        Consumed {
+            bytes,
+            reader_dropped: state.reader_dropped,
+            has_unread,
+            first_read,
+            is_finished: state.is_finished(),
+        }
     }
 
     /// For the application: polls for the headers of the response.
     pub fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Error>> {
         let mut state = self.lock();
         if let Some(head) = state.head.take() {
+            state.wake_driver_at_end();
             return Poll::Ready(Ok(head));
         }
         if let MessageEnd::Failed(error) = &mut state.end {
@@ -178,10 +218,16 @@ impl Inbox {
         match &mut state.end {
             MessageEnd::Open => {
                 state.wait(cx);
+                if state.first_read == FirstRead::Awaited {
+                    state.first_read = FirstRead::Happened;
+                    state.wake_driver();
+                }
                 Poll::Pending
             }
             MessageEnd::Ended => {
-                Poll::Ready(state.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+                let trailers = state.trailers.take();
+                state.wake_driver_at_end();
+                Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
             }
             MessageEnd::Failed(error) => Poll::Ready(error.take().map(Err)),
         }
@@ -213,13 +259,25 @@ impl Inbox {
         let unread = pieces.iter().map(BytesMut::len).sum();
         state.consume(unread);
         // The driver needs no wake-up for a complete message without window to release.
-        if matches!(state.end, MessageEnd::Open) || state.consumed > 0 {
+        if matches!(state.end, MessageEnd::Open) || state.consumed > 0 || state.awaits_end {
             state.wake_driver();
         }
     }
 }
 
 impl State {
+    fn is_finished(&self) -> bool {
+        let is_read = self.head.is_none() && self.pieces.is_empty() && self.trailers.is_none();
+        is_read && matches!(self.end, MessageEnd::Ended)
+    }
+
+    /// Wakes a driver that waits for the end of the reader.
+    fn wake_driver_at_end(&self) {
+        if self.awaits_end && self.is_finished() {
+            self.wake_driver();
+        }
+    }
+
     fn wake_reader(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.wake();
@@ -260,6 +318,14 @@ mod tests {
     use super::*;
     use thalweg::ErrorCode;
 
+    const NOTHING: Consumed = Consumed {
+        bytes: 0,
+        reader_dropped: false,
+        has_unread: false,
+        first_read: false,
+        is_finished: false,
+    };
+
     fn inbox() -> Inbox {
         Inbox::new(Some(Waker::noop().clone()))
     }
@@ -279,12 +345,18 @@ mod tests {
     fn consumed_bytes_are_claimed_once() {
         let inbox = inbox();
         assert!(inbox.push(b"hello") && inbox.push(&[7; 5000]));
-        assert_eq!(inbox.take_consumed(), Consumed { bytes: 0, reader_dropped: false, has_unread: true });
+        assert_eq!(
+            inbox.take_consumed(),
+            Consumed { bytes: 0, reader_dropped: false, has_unread: true, ..NOTHING }
+        );
         assert_eq!(data(&inbox), &b"hello"[..]);
         assert_eq!(inbox.take_consumed().bytes, 5);
         assert_eq!(inbox.take_consumed().bytes, 0);
         inbox.drop_reader();
-        assert_eq!(inbox.take_consumed(), Consumed { bytes: 5000, reader_dropped: true, has_unread: false });
+        assert_eq!(
+            inbox.take_consumed(),
+            Consumed { bytes: 5000, reader_dropped: true, has_unread: false, ..NOTHING }
+        );
         assert!(!inbox.push(b"late"));
     }
 

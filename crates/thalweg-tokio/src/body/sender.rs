@@ -11,10 +11,12 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use thalweg::{Role, SendError, StreamKey, map_fields};
+use thalweg::{Role, SendError, StreamKey};
+use thalweg_http::content::LengthCheck;
 use thalweg_io::SplicingConnection;
 
 use crate::error::{BoxError, Error};
+use crate::fields::send_trailers;
 
 pin_project! {
     /// A body, and the piece of it that its stream has not accepted yet.
@@ -25,6 +27,10 @@ pin_project! {
         // The front of the piece, if it is sent without a copy.
         staged: Bytes,
         is_last: bool,
+        // Whether the stream has accepted content since the last `take_progress`.
+        progress: bool,
+        // Compares the content with the length that its headers announced.
+        check: LengthCheck,
     }
 }
 
@@ -45,14 +51,21 @@ pub(crate) enum SendStatus {
     Failed(Error),
 }
 
+impl<B: Body> BodySender<B> {
+    /// Returns whether the stream has accepted content since the last call.
+    pub(crate) fn take_progress(self: Pin<&mut Self>) -> bool {
+        std::mem::take(self.project().progress)
+    }
+}
+
 impl<B> BodySender<B>
 where
     B: Body,
     B::Error: Into<BoxError>,
 {
     /// Creates a sender for a body whose headers were sent without END_STREAM.
-    pub(crate) const fn new(body: B) -> Self {
-        Self { body, piece: None, staged: Bytes::new(), is_last: false }
+    pub(crate) const fn new(body: B, check: LengthCheck) -> Self {
+        Self { body, piece: None, staged: Bytes::new(), is_last: false, progress: false, check }
     }
 
     /// Sends as much of the body as the stream accepts, with `pad_len` bytes of padding in each
@@ -82,12 +95,14 @@ where
         let mut this = self.project();
         for _ in 0..FRAMES_MAX {
             if let Some(piece) = this.piece {
+                let before = piece.remaining() + this.staged.len();
                 match pad_len {
                     Some(pad_len) if this.staged.is_empty() => {
                         send_padded(connection, stream, piece, *this.is_last, pad_len)?;
                     }
                     _ => send_piece(connection, stream, this.staged, piece, *this.is_last)?,
                 }
+                *this.progress |= piece.remaining() + this.staged.len() < before;
                 if piece.has_remaining() || this.staged.has_remaining() {
                     return Ok(SendStatus::Waiting);
                 }
@@ -99,6 +114,7 @@ where
             match this.body.as_mut().poll_frame(cx) {
                 Poll::Pending => return Ok(SendStatus::Waiting),
                 Poll::Ready(None) => {
+                    this.check.finish()?;
                     // The core always accepts END_STREAM without data.
                     connection.send_data(stream, &[], true)?;
                     return Ok(SendStatus::Ended);
@@ -106,13 +122,18 @@ where
                 Poll::Ready(Some(Err(error))) => return Err(Error::Body(Arc::from(error.into()))),
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(piece) => {
+                        this.check.add(piece.remaining() as u64)?;
                         *this.is_last = this.body.is_end_stream();
+                        if *this.is_last {
+                            this.check.finish()?;
+                        }
                         *this.piece = Some(piece);
                     }
                     Err(frame) => {
                         // A frame of a future kind cannot be represented in HTTP/2.
                         let Ok(trailers) = frame.into_trailers() else { continue };
-                        connection.send_trailers(stream, map_fields(&trailers))?;
+                        this.check.finish()?;
+                        send_trailers(connection, stream, &trailers)?;
                         return Ok(SendStatus::Ended);
                     }
                 },

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http_body::Body as HttpBody;
 use thalweg::{Config, ConfigError, OwnedEvent};
+use thalweg_http::exchange::Timeouts;
 use thalweg_io::{CloseLimits, Counters, Handle, Setup};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, ToSocketAddrs};
@@ -39,6 +40,7 @@ use crate::error::BoxError;
 pub struct Builder {
     setup: Setup,
     close_limits: CloseLimits,
+    exchange_timeouts: Timeouts,
     remote: Option<SocketAddr>,
     counters: Option<Arc<Counters>>,
     on_notice: Option<OnNotice<thalweg::Client>>,
@@ -64,6 +66,13 @@ impl Builder {
     #[must_use]
     pub fn close_limits(mut self, limits: CloseLimits) -> Self {
         self.close_limits = limits;
+        self
+    }
+
+    /// Sets how long unwanted halves of exchanges may live.
+    #[must_use]
+    pub fn exchange_timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.exchange_timeouts = timeouts;
         self
     }
 
@@ -176,10 +185,10 @@ impl Builder {
     {
         let core = self.setup.start()?;
         let tap = self.tap();
-        let Self { close_limits, remote, counters, on_notice, .. } = self;
+        let Self { close_limits, exchange_timeouts, remote, counters, on_notice, .. } = self;
         let control = Arc::default();
         let options = DriverOptions { control, remote, close_limits, counters, on_notice, tap };
-        Ok(super::start(io, core, options))
+        Ok(super::start(io, core, options, exchange_timeouts))
     }
 
     #[cfg(feature = "inspect")]

@@ -16,6 +16,7 @@ use std::task::{Context, Poll, ready};
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use thalweg::{Config, ConfigError};
+use thalweg_http::exchange::Timeouts;
 use thalweg_io::{Connection as Core, ConnectionEnd, Handle};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, ToSocketAddrs};
@@ -117,6 +118,7 @@ fn start<IO, B>(
     io: IO,
     core: Core<thalweg::Client>,
     options: DriverOptions<thalweg::Client>,
+    timeouts: Timeouts,
 ) -> (Client<B>, Connection<IO, B>)
 where
     IO: AsyncRead + AsyncWrite + Unpin,
@@ -127,7 +129,7 @@ where
     let permits = StreamPermits::new();
     let end = Arc::new(OnceLock::new());
     let shared = Arc::new(Shared { submitted, permits: permits.semaphore(), end: Arc::clone(&end) });
-    let driver = Driver::new(io, core, ClientStreams::new(receiver, permits, end), options);
+    let driver = Driver::new(io, core, ClientStreams::new(receiver, permits, end, timeouts), options);
     if let Some(counters) = driver.counters() {
         counters.connection_opened();
     }

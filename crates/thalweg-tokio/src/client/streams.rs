@@ -10,13 +10,15 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Request};
 use http_body::Body;
 use thalweg::{
-    Client, ErrorCode, Event, Field, Headers, HeadersKind, OpenError, SendError, StreamKey, Violation,
-    map_fields,
+    Client, ErrorCode, Event, Field, Headers, HeadersKind, Instant, OpenError, Status, StreamKey, map_fields,
 };
+use thalweg_http::Method;
+use thalweg_http::content::{Content, ContentError, Digits, Plan, announced_length, received_length};
+use thalweg_http::exchange::{Actions, End, Exchange, Frame, Input, Timeouts};
+use thalweg_http::expect::{ClientExpect, Expectation, Gate, without_expect};
 use thalweg_io::{ConnectionEnd, SplicingConnection};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -26,9 +28,10 @@ use crate::body::sender::{BodySender, SendStatus};
 use crate::driver::Host;
 use crate::driver::connection_io::Action;
 use crate::driver::detached_inboxes::DetachedInboxes;
+use crate::driver::exchange_timers::ExchangeTimers;
 use crate::driver::waker_set::WakerSet;
 use crate::error::{BoxError, Error};
-use crate::fields::{Digits, content_length, without_http_1};
+use crate::fields::{body_of, repair_of, repair_received};
 use crate::protocol::Protocol;
 use crate::trace;
 
@@ -51,7 +54,10 @@ struct ClientStream<B: Body> {
     /// Content left to send.
     content: Option<Pin<Box<BodySender<B>>>>,
     inbox: Arc<Inbox>,
-    response_open: bool,
+    method: Method,
+    exchange: Exchange,
+    /// Whether the content waits for 100.
+    expect: ClientExpect,
     /// The permit for one of the streams that the peer allows. A pushed stream needs none.
     permit: Option<OwnedSemaphorePermit>,
     hooks: Option<Box<RequestHooks>>,
@@ -69,8 +75,11 @@ pub(crate) struct ClientStreams<B: Body> {
     live: usize,
     /// Promised streams whose inboxes have no waker yet.
     promised: Vec<StreamKey>,
+    /// Streams whose content need not wait for 100 any more.
+    ungated: Vec<StreamKey>,
     detached: DetachedInboxes,
     permits: StreamPermits,
+    timers: ExchangeTimers,
     /// Whether the peer's settings have changed.
     has_new_settings: bool,
     /// Whether the peer's first SETTINGS frame has arrived.
@@ -90,6 +99,7 @@ where
         submitted: UnboundedReceiver<PendingRequest<B>>,
         permits: StreamPermits,
         end: Arc<OnceLock<Arc<ConnectionEnd>>>,
+        timeouts: Timeouts,
     ) -> Self {
         Self {
             submitted,
@@ -97,8 +107,10 @@ where
             streams: Vec::new(),
             live: 0,
             promised: Vec::new(),
+            ungated: Vec::new(),
             detached: DetachedInboxes::default(),
             permits,
+            timers: ExchangeTimers::new(timeouts),
             has_new_settings: false,
             has_settings: false,
             no_handles: false,
@@ -111,28 +123,94 @@ where
         if entry.stream == stream { Some(entry) } else { None }
     }
 
+    /// Passes an input to an exchange and executes the actions, but for the frame. `error` is what
+    /// the reader gets if the exchange ends early.
+    fn handle(&mut self, stream: StreamKey, input: Input, error: impl FnOnce() -> Error) -> Actions {
+        let entry = self.streams.get_mut(stream.index()).and_then(Option::as_mut);
+        let Some(entry) = entry.filter(|entry| entry.stream == stream) else { return Actions::NONE };
+        let before = entry.deadline();
+        let actions = self.timers.handle(&mut entry.exchange, input);
+        self.timers.set(stream, before, entry.deadline());
+        if actions.drop_source {
+            drop_body(stream, entry.content.take());
+        }
+        if let Some(end) = actions.end {
+            if end != End::Completed {
+                entry.inbox.fail(error());
+            }
+            self.remove(stream);
+        }
+        actions
+    }
+
+    /// The same for an input that the caller or its content caused.
+    fn handle_local(
+        &mut self,
+        stream: StreamKey,
+        input: Input,
+        connection: &mut SplicingConnection<Client>,
+        error: impl FnOnce() -> Error,
+    ) {
+        match self.handle(stream, input, error).send {
+            Frame::None => {}
+            // The core always accepts END_STREAM without data; a closed stream needs none.
+            Frame::EndStream => drop(connection.send_data(stream, &[], true)),
+            Frame::Reset(code) => connection.send_reset(stream, code),
+        }
+    }
+
     fn receive_response(&mut self, stream: StreamKey, headers: &Headers<'_>, end: bool) -> Action {
         let Some(entry) = self.find(stream) else { return Action::None };
-        match headers.to_response() {
-            Ok(response) => {
-                entry.inbox.set_content_length(content_length(response.headers()));
-                entry.inbox.push_head(response);
-            }
-            Err(error) => {
-                self.fail(stream, error.into());
-                return Action::Reset(stream, ErrorCode::PROTOCOL_ERROR);
-            }
+        let mut response = match headers.to_response() {
+            Ok(response) => response,
+            Err(error) => return self.reject_message(stream, error),
+        };
+        let announced = repair_received(headers, response.headers_mut());
+        let status = Status::from(response.status());
+        entry.inbox.set_content_length(received_length(entry.method, status, announced));
+        let inbox = Arc::clone(&entry.inbox);
+        if self.handle(stream, Input::HeadersReceived { status }, || CANCELLED).deliver_headers {
+            inbox.push_head(response);
         }
-        if end {
-            self.receive_end(stream, None);
-        }
-        Action::None
+        self.update_expect(stream, |expect, _| expect.receive_final());
+        if end { self.receive_end(stream, None) } else { Action::None }
+    }
+
+    /// Resets the stream of a message that the `http` crate cannot represent.
+    fn reject_message(&mut self, stream: StreamKey, error: impl Into<Error>) -> Action {
+        let input = Input::Cancelled { code: ErrorCode::PROTOCOL_ERROR };
+        action_for(stream, self.handle(stream, input, || error.into()))
     }
 
     fn receive_informational(&mut self, stream: StreamKey, headers: &Headers<'_>) {
+        if let Some(status) = headers.status().and_then(Status::new) {
+            self.update_expect(stream, |expect, _| expect.receive_informational(status));
+        }
         let hooks = self.find(stream).and_then(|entry| entry.hooks.as_ref());
         if let (Some(hooks), Ok(response)) = (hooks, headers.to_response()) {
             hooks.call_on_informational(stream, response);
+        }
+    }
+
+    /// Changes whether the content waits for 100.
+    fn update_expect(&mut self, stream: StreamKey, update: impl FnOnce(&mut ClientExpect, Instant)) {
+        let now = self.timers.now();
+        let Some(entry) = self.find(stream) else { return };
+        let (before, gate) = (entry.deadline(), entry.expect.gate());
+        update(&mut entry.expect, now);
+        if entry.expect.gate() == gate {
+            return;
+        }
+        let (after, gate) = (entry.deadline(), entry.expect.gate());
+        if gate == Gate::Withheld {
+            drop_body(stream, entry.content.take());
+        }
+        self.timers.set(stream, before, after);
+        match gate {
+            Gate::Withheld => drop(self.handle(stream, Input::SourceWithheld, || CANCELLED)),
+            // The next turn polls the content.
+            Gate::Open => self.ungated.push(stream),
+            Gate::Closed { .. } => {}
         }
     }
 
@@ -150,7 +228,9 @@ where
             stream,
             content: None,
             inbox,
-            response_open: true,
+            method: Method::Get,
+            exchange: Exchange::client_push(),
+            expect: ClientExpect::new(Expectation::None, false, self.timers.now()),
             permit: None,
             hooks: None,
             pad_len: None,
@@ -171,47 +251,45 @@ where
     }
 
     fn receive_data(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Action {
-        let is_wanted = self.find(stream).is_some_and(|entry| entry.inbox.push(data));
+        let Some(entry) = self.find(stream) else { return Action::Release(stream, data.len()) };
+        let is_discarding = entry.exchange.is_discarding();
+        let is_wanted = entry.inbox.push(data);
         if end {
-            self.receive_end(stream, None);
+            let action = self.receive_end(stream, None);
+            if !matches!(action, Action::None) {
+                // With the stream, the core releases what it holds.
+                return action;
+            }
         }
-        if is_wanted { Action::None } else { Action::Release(stream, data.len()) }
+        match (is_wanted, is_discarding) {
+            (_, true) => Action::Discard(stream, data.len()),
+            (true, false) => Action::None,
+            (false, false) => Action::Release(stream, data.len()),
+        }
     }
 
     fn receive_trailers(&mut self, stream: StreamKey, headers: &Headers<'_>) -> Action {
         match headers.to_header_map() {
-            Ok(trailers) => {
-                self.receive_end(stream, Some(trailers));
-                Action::None
-            }
-            Err(error) => {
-                self.fail(stream, error.into());
-                Action::Reset(stream, ErrorCode::PROTOCOL_ERROR)
-            }
+            Ok(trailers) => self.receive_end(stream, Some(trailers)),
+            Err(error) => self.reject_message(stream, error),
         }
     }
 
     /// Handles the end of the response, perhaps before the end of the request.
-    fn receive_end(&mut self, stream: StreamKey, trailers: Option<HeaderMap>) {
-        let Some(entry) = self.find(stream) else { return };
-        entry.response_open = false;
+    fn receive_end(&mut self, stream: StreamKey, trailers: Option<HeaderMap>) -> Action {
+        let Some(entry) = self.find(stream) else { return Action::None };
+        if entry.exchange.wants_source() {
+            // The upload ends with the reader of its response.
+            entry.inbox.await_end();
+        }
         entry.inbox.finish(trailers);
-        if entry.content.is_none() {
-            self.remove(stream);
-        }
-    }
-
-    /// Handles the early end of a stream.
-    fn fail(&mut self, stream: StreamKey, error: Error) {
-        if let Some(entry) = self.find(stream) {
-            entry.inbox.fail(error);
-            self.remove(stream);
-        }
+        action_for(stream, self.handle(stream, Input::InboundEnded, || CANCELLED))
     }
 
     fn remove(&mut self, stream: StreamKey) {
         let Some(entry) = self.streams.get_mut(stream.index()).and_then(Option::take) else { return };
         self.live -= 1;
+        self.timers.set(stream, entry.deadline(), None);
         if let Some(permit) = entry.permit {
             self.permits.release(permit);
         }
@@ -262,8 +340,16 @@ where
         if !self.has_settings && pending.request.extensions().get::<Protocol>().is_some() {
             return Some(pending);
         }
-        let end = pending.request.body().is_end_stream();
-        let stream = match send_head(&pending.request, end, connection) {
+        let method = method_of(&pending.request);
+        let plan = match plan_of(method, &pending.request) {
+            Ok(plan) => plan,
+            Err(error) => {
+                pending.inbox.fail(error.into());
+                return None;
+            }
+        };
+        let end = plan.ends_with_headers();
+        let stream = match send_head(&pending.request, &plan, connection) {
             Ok(stream) => stream,
             Err(OpenError::TooManyStreams { .. }) => return Some(pending),
             Err(error) => {
@@ -279,18 +365,31 @@ where
             hooks.set_waker(waker);
         }
         let span = trace::Span::new(stream, request.method(), request.uri());
-        let content = (!end).then(|| Box::pin(BodySender::new(request.into_body())));
+        let expect = if end {
+            ClientExpect::new(Expectation::None, false, self.timers.now())
+        } else {
+            let has_content = plan.content() == Content::Body;
+            ClientExpect::new(Expectation::of(map_fields(request.headers())), has_content, self.timers.now())
+        };
+        self.timers.set(stream, None, expect.poll_timeout());
+        let content = (!end).then(|| Box::pin(BodySender::new(request.into_body(), plan.check())));
+        let exchange = Exchange::client(method);
         let permit = Some(permit);
         self.insert(ClientStream {
             stream,
             content,
             inbox,
-            response_open: true,
+            method,
+            exchange,
+            expect,
             permit,
             hooks,
             pad_len: None,
             span,
         });
+        if end {
+            self.handle_local(stream, Input::OutboundEnded, connection, || CANCELLED);
+        }
         self.poll_stream(stream, connection, wakers);
         None
     }
@@ -304,40 +403,72 @@ where
     ) {
         let Some(entry) = self.find(stream) else { return };
         let consumed = entry.inbox.take_consumed();
-        connection.release(stream, consumed.bytes);
-        if consumed.reader_dropped && entry.response_open {
-            // RFC 9113 §8.1 defines no gentler way to decline the rest of a response.
-            connection.send_reset(stream, ErrorCode::CANCEL);
-            return self.fail(stream, Error::reset(ErrorCode::CANCEL));
+        if consumed.reader_dropped {
+            connection.discard(stream, consumed.bytes);
+            self.handle_local(stream, Input::ReaderDropped, connection, || CANCELLED);
+        } else {
+            connection.release(stream, consumed.bytes);
+            if consumed.is_finished {
+                self.handle_local(stream, Input::ReaderFinished, connection, || CANCELLED);
+            }
         }
+        let Some(entry) = self.find(stream) else { return };
         if let Some(pad_len) = entry.hooks.as_ref().and_then(|hooks| hooks.apply_commands(connection, stream))
         {
             entry.pad_len = pad_len;
         }
         let pad_len = entry.pad_len;
+        if entry.expect.gate() != Gate::Open {
+            return;
+        }
         let Some(content) = &mut entry.content else { return };
         let waker = wakers.waker(FIRST_STREAM_WAKER + stream.index());
         let mut cx = Context::from_waker(waker);
         let poll = || content.as_mut().poll_send(&mut cx, connection, stream, pad_len);
         let sent = entry.span.in_scope(|| catch_unwind(AssertUnwindSafe(poll)));
-        let error = match sent {
-            Ok(SendStatus::Waiting | SendStatus::Closed) => return,
-            Ok(SendStatus::Yielding) => return waker.wake_by_ref(),
-            Ok(SendStatus::Ended) => {
-                drop_body(stream, entry.content.take());
-                if !entry.response_open {
-                    self.remove(stream);
+        let is_progress = content.as_mut().take_progress() && entry.exchange.deadline().is_some();
+        let (input, error) = match sent {
+            Ok(SendStatus::Waiting | SendStatus::Yielding) => {
+                if matches!(sent, Ok(SendStatus::Yielding)) {
+                    waker.wake_by_ref();
+                }
+                if is_progress {
+                    self.handle_local(stream, Input::OutboundProgress, connection, || CANCELLED);
                 }
                 return;
             }
-            Ok(SendStatus::Failed(error)) => error,
+            Ok(SendStatus::Closed) => return,
+            Ok(SendStatus::Ended) => {
+                drop_body(stream, entry.content.take());
+                return self.handle_local(stream, Input::OutboundEnded, connection, || CANCELLED);
+            }
+            Ok(SendStatus::Failed(error)) => match trace::handler_failed(stream, &error) {
+                ErrorCode::INTERNAL_ERROR => (Input::SourceFailed, error),
+                // The application chose the code.
+                code => (Input::Cancelled { code }, error),
+            },
             Err(panic) => {
                 trace::handler_panicked(stream, panic.as_ref());
-                Error::Body(Arc::new(io::Error::other("the body of the request panicked")))
+                let error = io::Error::other("the body of the request panicked");
+                (Input::SourceFailed, Error::Body(Arc::new(error)))
             }
         };
-        connection.send_reset(stream, trace::handler_failed(stream, &error));
-        self.fail(stream, error);
+        self.handle_local(stream, input, connection, || error);
+    }
+
+    /// Handles the deadlines that have come. Returns whether there were any.
+    fn handle_timeouts(&mut self, connection: &mut SplicingConnection<Client>) -> bool {
+        let mut progressed = false;
+        while let Some(stream) = self.timers.pop_expired() {
+            progressed = true;
+            let Some(entry) = self.find(stream) else { continue };
+            // The set holds no deadline of the exchange now.
+            let after = entry.deadline();
+            self.timers.set(stream, None, after);
+            self.update_expect(stream, ClientExpect::handle_timeout);
+            self.handle_local(stream, Input::Timeout, connection, || CANCELLED);
+        }
+        progressed
     }
 
     /// Polls the exchanges whose wakers were woken. Returns whether there were any.
@@ -367,6 +498,14 @@ where
 {
     type Role = Client;
 
+    fn set_time(&mut self, now: Instant) {
+        self.timers.set_time(now);
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
     fn handle_event(&mut self, event: Event<'_, '_>) -> Action {
         match event {
             Event::Headers { stream, kind: HeadersKind::Response, headers, end } => {
@@ -382,7 +521,9 @@ where
                 return self.receive_push(parent, stream, &headers);
             }
             Event::Data { stream, data, end } => return self.receive_data(stream, data, end),
-            Event::Reset { stream, code, by } => self.fail(stream, Error::Reset { code, by }),
+            Event::Reset { stream, code, by } => {
+                let _ = self.handle(stream, Input::StreamReset { code }, || Error::Reset { code, by });
+            }
             Event::Settings { .. } => self.has_new_settings = true,
             Event::GoAway { .. } => self.permits.close(),
             _ => {}
@@ -404,7 +545,12 @@ where
             self.has_settings = true;
             self.permits.set_limit(connection.remote_settings().max_concurrent_streams);
         }
-        let mut progressed = self.poll_woken(connection, wakers);
+        let mut progressed = self.handle_timeouts(connection);
+        progressed |= self.poll_woken(connection, wakers);
+        for stream in std::mem::take(&mut self.ungated) {
+            progressed = true;
+            self.poll_stream(stream, connection, wakers);
+        }
         for stream in std::mem::take(&mut self.promised) {
             if let Some(entry) = self.find(stream) {
                 entry.inbox.set_waker(Some(wakers.waker(FIRST_STREAM_WAKER + stream.index()).clone()));
@@ -468,34 +614,73 @@ where
     }
 }
 
+/// Returns the method that decides about the content. Extended CONNECT is CONNECT (RFC 8441 §4).
+fn method_of<B>(request: &Request<B>) -> Method {
+    match request.extensions().get::<Protocol>() {
+        Some(_) => Method::Connect,
+        None => Method::of(request.method().as_str().as_bytes()),
+    }
+}
+
+fn plan_of<B: Body>(method: Method, request: &Request<B>) -> Result<Plan, ContentError> {
+    let announced = announced_length(map_fields(request.headers()))?;
+    Plan::request(method, body_of(request.body()), announced)
+}
+
 /// Opens a stream with the headers of a request.
 fn send_head<B: Body>(
     request: &Request<B>,
-    end: bool,
+    plan: &Plan,
     connection: &mut SplicingConnection<Client>,
 ) -> Result<StreamKey, OpenError> {
     let headers = request.headers();
-    let protocol = request.extensions().get::<Protocol>();
-    // RFC 9110 §8.6, §9.3.6: tunnelled data has no length.
-    let is_tunnel = protocol.is_some() || request.method() == Method::CONNECT;
-    let size = if end || is_tunnel { None } else { request.body().size_hint().exact() };
-    let mut digits = Digits::default();
-    let len = size.filter(|_| !headers.contains_key(CONTENT_LENGTH));
-    let len = len.map(|len| Field::new(b"content-length", digits.format(len)));
-    let head = match protocol {
+    let end = plan.ends_with_headers();
+    let head = match request.extensions().get::<Protocol>() {
         // Extended CONNECT has the control data of any other request, and CONNECT as its method.
         Some(protocol) => {
-            thalweg::Request::from_http(&Method::GET, request.uri()).with_protocol(protocol.as_bytes())
+            thalweg::Request::from_http(&http::Method::GET, request.uri()).with_protocol(protocol.as_bytes())
         }
         None => thalweg::Request::from_http(request.method(), request.uri()),
     };
-    match connection.send_request(&head, map_fields(headers).chain(len), end) {
-        Err(OpenError::Send(SendError::Malformed(Violation::FieldConnectionSpecific))) => {
-            connection.send_request(&head, without_http_1(map_fields(headers)).chain(len), end)
+    // RFC 9110 §10.1.1: a request without content does not expect 100.
+    let drops_expect = plan.content() != Content::Body || end;
+    let is_sent = |field: &Field<'_>| !drops_expect || without_expect([*field]).next().is_some();
+    let mut digits = Digits::default();
+    let fields = plan.fields(map_fields(headers).filter(is_sent), &mut digits);
+    match connection.send_request(&head, fields, end) {
+        Err(OpenError::Send(refusal)) => {
+            let Some(repair) = repair_of(&refusal, headers) else { return Err(refusal.into()) };
+            let mut digits = Digits::default();
+            let fields = plan.fields(repair.fields(map_fields(headers)).filter(is_sent), &mut digits);
+            connection.send_request(&head, fields, end)
         }
         sent => sent,
     }
 }
+
+/// Returns what the event handler asks of the connection after the actions of an exchange.
+fn action_for(stream: StreamKey, actions: Actions) -> Action {
+    match actions.send {
+        Frame::Reset(code) => Action::Reset(stream, code),
+        // Only the application ends our half.
+        Frame::None | Frame::EndStream => Action::None,
+    }
+}
+
+impl<B: Body> ClientStream<B> {
+    /// Returns the next time at which the exchange or its content changes by itself.
+    fn deadline(&self) -> Option<Instant> {
+        let exchange = self.exchange.deadline();
+        let expect = self.expect.poll_timeout();
+        match (exchange, expect) {
+            (Some(exchange), Some(expect)) => Some(exchange.min(expect)),
+            (exchange, expect) => exchange.or(expect),
+        }
+    }
+}
+
+/// The failure of an exchange that we end.
+const CANCELLED: Error = Error::reset(ErrorCode::CANCEL);
 
 /// Drops the rest of a body. Catches a panic of its destructor.
 fn drop_body<B: Body>(stream: StreamKey, content: Option<Pin<Box<BodySender<B>>>>) {

@@ -57,6 +57,8 @@ pub enum Action {
     None,
     /// Releases window for bytes that the application will not read.
     Release(StreamKey, usize),
+    /// Releases only the connection's window, for bytes of a stream that nothing reads.
+    Discard(StreamKey, usize),
     /// Resets a stream.
     Reset(StreamKey, ErrorCode),
     /// Starts the queued requests before the next event.
@@ -314,8 +316,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
         }
     }
 
-    fn now(&self) -> Instant {
+    /// Returns the present time.
+    pub(crate) fn now(&self) -> Instant {
         core_now(self.clock)
+    }
+
+    /// Converts a time for a timer.
+    pub(crate) fn to_tokio(&self, at: Instant) -> time::Instant {
+        self.clock.to_std(at).into()
     }
 
     fn fail(&mut self, error: io::Error) {
@@ -375,6 +383,7 @@ fn feed<R: Role>(
             Action::None => {}
             Action::StartRequests => handler.start_requests(connection),
             Action::Release(stream, bytes) => connection.release(stream, bytes),
+            Action::Discard(stream, bytes) => connection.discard(stream, bytes),
             Action::Reset(stream, code) => connection.send_reset(stream, code),
         }
     }

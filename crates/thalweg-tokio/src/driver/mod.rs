@@ -12,6 +12,7 @@ pub(crate) mod command_queue;
 pub(crate) mod connection_io;
 pub(crate) mod control;
 pub(crate) mod detached_inboxes;
+pub(crate) mod exchange_timers;
 mod readiness;
 pub(crate) mod tap;
 pub(crate) mod waker_set;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use thalweg::{Event, Role};
+use thalweg::{Event, Instant, Role};
 use thalweg_io::{
     CloseLimits, Connection, ConnectionCounters, ConnectionEnd, Counters, Handle, SplicingConnection,
 };
@@ -32,6 +33,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::trace;
 use connection_io::{Action, ConnectionIo, EventHandler};
 use control::{ConnectionControl, Notifier, OnNotice};
+use exchange_timers::DeadlineTimer;
 use tap::Tap;
 use waker_set::WakerSet;
 
@@ -39,6 +41,12 @@ use waker_set::WakerSet;
 pub trait Host {
     /// The role.
     type Role: Role;
+
+    /// Sets the time of the turn that begins.
+    fn set_time(&mut self, now: Instant);
+
+    /// Returns when `poll_streams` must be called at the latest.
+    fn next_deadline(&self) -> Option<Instant>;
 
     /// Handles an event. Calls to the connection that it causes wait for `poll_streams` or
     /// `start_requests`.
@@ -104,6 +112,8 @@ pub(crate) struct Driver<IO, A: Host> {
     /// The commands for the connection.
     control: Arc<ConnectionControl<A::Role>>,
     has_registered: bool,
+    /// The timer of the exchanges.
+    timer: DeadlineTimer,
     notifier: Option<Notifier<A::Role>>,
     counters: Option<ConnectionCounters>,
     /// Whether a handler had a slow poll before.
@@ -155,6 +165,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
             wakers: WakerSet::default(),
             control,
             has_registered: false,
+            timer: DeadlineTimer::default(),
             notifier,
             counters: counters.map(ConnectionCounters::new),
             has_warned: false,
@@ -196,6 +207,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
             if self.end.is_some() {
                 return self.poll_end(cx);
             }
+            self.host.set_time(self.io.now());
             let Self { host, wakers, notifier, io, .. } = &mut *self;
             let received = io.poll_input(cx, &mut EventSink { host, wakers, notifier });
             let mut progressed = false;
@@ -214,7 +226,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
                 self.end = Some(end);
                 continue;
             }
-            if !(received || progressed || wrote || timed) && self.wakers.try_sleep() {
+            let is_due = {
+                let Self { io, timer, host, .. } = &mut *self;
+                timer.poll(cx, host.next_deadline(), |at| io.to_tokio(at))
+            };
+            if !(received || progressed || wrote || timed || is_due) && self.wakers.try_sleep() {
                 let is_idle = self.host.shrink();
                 if is_idle {
                     self.io.shrink();

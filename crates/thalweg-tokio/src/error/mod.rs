@@ -10,18 +10,23 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use thalweg::{CloseReport, ErrorCode, OpenError, ResetCause, SendError};
-use thalweg_io::{ConnectionEnd, StreamReset, WithCauses};
+use thalweg::{ErrorCode, OpenError, ResetCause, SendError};
+use thalweg_http::content::ContentError;
+use thalweg_io::{ConnectionEnd, StreamReset};
 
 /// Any error of a service or a body.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Why an exchange, a request and its response, did not complete.
 ///
+/// `Display` prints the error alone, and `source` returns its cause;
+/// [`WithCauses`](crate::WithCauses) prints both.
+///
 /// With the feature `tonic`, the source of an error that the peer or the connection caused is the
-/// corresponding `tonic::Status`, where tonic looks for one: CANCEL maps to `Cancelled`;
-/// REFUSED_STREAM, a closed connection and a stalled peer map to `Unavailable`; and so on. A stream
-/// that fails with the status `Cancelled` is reset with CANCEL.
+/// corresponding `tonic::Status` in place of its cause, where tonic looks for one, and `Display`
+/// prints the cause, too. CANCEL maps to `Cancelled`; REFUSED_STREAM, a closed connection and a
+/// stalled peer map to `Unavailable`; and so on. A stream that fails with the status `Cancelled`
+/// is reset with CANCEL.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -45,6 +50,8 @@ pub enum Error {
     Send(SendError),
     /// The peer's message cannot be represented with the types of the `http` crate.
     Message(Arc<http::Error>),
+    /// The outbound content has another length than its headers announce.
+    Content(ContentError),
     /// The outbound body failed.
     Body(Arc<dyn StdError + Send + Sync>),
 }
@@ -58,12 +65,13 @@ impl Error {
 
     /// Returns whether the peer has certainly not processed the request, so that the caller may
     /// retry it whatever its method (RFC 9113 §8.7).
+    #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Reset { code, by } => StreamReset { code: *code, by: *by }.is_retryable(),
             Self::GoingAway => true,
             Self::Connection { processed, .. } => !processed,
-            Self::Send(_) | Self::Message(_) | Self::Body(_) => false,
+            Self::Send(_) | Self::Message(_) | Self::Content(_) | Self::Body(_) => false,
         }
     }
 
@@ -72,15 +80,28 @@ impl Error {
         match self {
             Self::Reset { code, .. } => Some(*code),
             Self::Connection { end, .. } => end.report.error.map(|error| error.code()),
-            Self::GoingAway | Self::Send(_) | Self::Message(_) | Self::Body(_) => None,
+            Self::GoingAway | Self::Send(_) | Self::Message(_) | Self::Content(_) | Self::Body(_) => None,
         }
     }
 
-    /// Returns the connection's report, if its end was the reason.
-    pub fn report(&self) -> Option<&CloseReport> {
+    /// Returns how the connection ended, if that ended the exchange.
+    pub fn connection_end(&self) -> Option<&Arc<ConnectionEnd>> {
         match self {
-            Self::Connection { end, .. } => Some(&end.report),
+            Self::Connection { end, .. } => Some(end),
             _ => None,
+        }
+    }
+
+    /// Returns the cause. `source` returns it, too, unless it returns a status in its place.
+    fn cause(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Reset { by: ResetCause::Local(error), .. } => Some(error),
+            Self::Connection { end, .. } => Some(end.as_ref()),
+            Self::Send(error) => Some(error),
+            Self::Message(error) => Some(error.as_ref()),
+            Self::Content(error) => Some(error),
+            Self::Body(error) => Some(error.as_ref()),
+            Self::Reset { .. } | Self::GoingAway => None,
         }
     }
 
@@ -105,14 +126,20 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // With the feature `tonic` the source is a status, so the text contains the causes.
-            Self::Reset { code, by } => WithCauses(&StreamReset { code: *code, by: *by }).fmt(f),
-            Self::Connection { end, .. } => write!(f, "connection closed: {end}"),
+            Self::Reset { code, by } => StreamReset { code: *code, by: *by }.fmt(f),
+            Self::Connection { .. } => f.write_str("the connection closed before the exchange ended"),
             Self::GoingAway => f.write_str("the connection takes no further requests: open a new one"),
-            Self::Send(error) => WithCauses(error).fmt(f),
-            Self::Message(error) => write!(f, "the message cannot be represented: {error}"),
-            Self::Body(error) => write!(f, "the body to be sent failed: {error}"),
+            Self::Send(_) => f.write_str("the message was not sent"),
+            Self::Message(_) => f.write_str("the message cannot be represented"),
+            Self::Content(_) => f.write_str("the content does not have its announced length"),
+            Self::Body(_) => f.write_str("the content to send cannot be read"),
+        }?;
+        // A status is the source in place of the cause, which no reader of the chain would find.
+        #[cfg(feature = "tonic")]
+        if let (Some(_), Some(cause)) = (status::of(self), self.cause()) {
+            write!(f, ": {}", thalweg_io::WithCauses(cause))?;
         }
+        Ok(())
     }
 }
 
@@ -122,19 +149,19 @@ impl StdError for Error {
         if let Some(status) = status::of(self) {
             return Some(status);
         }
-        match self {
-            Self::Connection { end, .. } => Some(end.as_ref()),
-            Self::Send(error) => Some(error),
-            Self::Message(error) => Some(error.as_ref()),
-            Self::Body(error) => Some(error.as_ref()),
-            Self::Reset { .. } | Self::GoingAway => None,
-        }
+        self.cause()
     }
 }
 
 impl From<SendError> for Error {
     fn from(error: SendError) -> Self {
         Self::Send(error)
+    }
+}
+
+impl From<ContentError> for Error {
+    fn from(error: ContentError) -> Self {
+        Self::Content(error)
     }
 }
 
@@ -159,12 +186,37 @@ mod tests {
     use std::io;
 
     use super::*;
+    use thalweg::{CloseReport, StreamError, Timeout, Violation};
+    use thalweg_io::WithCauses;
 
     #[test]
-    fn a_refused_message_names_the_rule_that_it_breaks() {
-        let error = Error::Send(SendError::Malformed(thalweg::Violation::FieldNameInvalid));
-        let cause = thalweg::Violation::FieldNameInvalid.to_string();
-        assert!(error.to_string().ends_with(&format!(": {cause}")), "{error}");
+    fn a_cause_is_printed_by_the_source_or_where_a_status_is_the_source() {
+        let malformed = SendError::Malformed(Violation::FieldNameInvalid);
+        let stalled = StreamError::Timeout(Timeout::Stall);
+        let mut end = ConnectionEnd::new(CloseReport::default());
+        end.transport = Some(io::ErrorKind::BrokenPipe.into());
+        for (error, text, cause) in [
+            (Error::Send(malformed), "the message was not sent", WithCauses(&malformed).to_string()),
+            (
+                Error::Reset { code: ErrorCode::CANCEL, by: ResetCause::Local(stalled) },
+                "stream reset by us: CANCEL",
+                stalled.to_string(),
+            ),
+            (
+                Error::Connection { end: Arc::new(end), processed: true },
+                "the connection closed before the exchange ended",
+                io::Error::from(io::ErrorKind::BrokenPipe).to_string(),
+            ),
+        ] {
+            let (alone, all) = (error.to_string(), WithCauses(&error).to_string());
+            assert!(all.starts_with(&format!("{text}: ")) && all.contains(&cause), "{all}");
+            assert_eq!(all.matches(&cause).count(), 1, "{all}");
+            assert_eq!(alone.contains(&cause), cfg!(feature = "tonic"), "{alone}");
+            assert_eq!(alone == text, !cfg!(feature = "tonic"), "{alone}");
+        }
+        let error = Error::Body(Arc::new(io::Error::other("unplugged")));
+        assert_eq!(error.to_string(), "the content to send cannot be read");
+        assert_eq!(WithCauses(&error).to_string(), "the content to send cannot be read: unplugged");
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(crate) fn of(error: &Error) -> Option<&'static Status> {
             Some(&UNAVAILABLE)
         }
         Error::Send(SendError::HeaderListTooLarge { .. }) => Some(&METADATA_TOO_LARGE),
-        Error::Send(_) => Some(&NOT_SENT),
+        Error::Send(_) | Error::Content(_) => Some(&NOT_SENT),
         Error::Message(_) => Some(&NOT_UNDERSTOOD),
         // The sources of a body's error may include a status.
         Error::Body(_) => None,

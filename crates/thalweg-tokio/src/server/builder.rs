@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use thalweg::{Config, ConfigError, OwnedEvent};
+use thalweg_http::exchange::Timeouts;
 use thalweg_io::{CloseLimits, ConnectionEnd, Counters, Handle, Setup};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, ToSocketAddrs};
@@ -47,6 +48,8 @@ pub(super) struct Options {
     pub(super) close_limits: CloseLimits,
     pub(super) h2c: Option<thalweg_h2c::Config>,
     pub(super) stream_handles: bool,
+    pub(super) date: bool,
+    pub(super) exchange_timeouts: Timeouts,
     pub(super) counters: Arc<Counters>,
     pub(super) hooks: Hooks,
     #[cfg(feature = "inspect")]
@@ -73,6 +76,8 @@ impl Default for Builder {
             close_limits: CloseLimits::default(),
             h2c: Some(thalweg_h2c::Config::default()),
             stream_handles: false,
+            date: true,
+            exchange_timeouts: Timeouts::default(),
             counters: Arc::default(),
             hooks: Hooks::default(),
             #[cfg(feature = "inspect")]
@@ -119,6 +124,21 @@ impl Builder {
     #[must_use]
     pub fn stream_handles(mut self) -> Self {
         self.options.stream_handles = true;
+        self
+    }
+
+    /// Sets whether each final response without a `date` field gets one (default). RFC 9110 §6.6.1:
+    /// a server with a clock sends it.
+    #[must_use]
+    pub fn date(mut self, date: bool) -> Self {
+        self.options.date = date;
+        self
+    }
+
+    /// Sets how long unwanted halves of exchanges may live.
+    #[must_use]
+    pub fn exchange_timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.options.exchange_timeouts = timeouts;
         self
     }
 

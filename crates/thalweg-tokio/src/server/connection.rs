@@ -72,7 +72,8 @@ where
         options: &Options,
         for_driver: DriverOptions<thalweg::Server>,
     ) -> Self {
-        let streams = ServerStreams::new(service, options.stream_handles);
+        let streams =
+            ServerStreams::new(service, options.stream_handles, options.date, options.exchange_timeouts);
         Self { driver: Driver::new(io, core, streams, for_driver), standalone: None }
     }
 

@@ -5,18 +5,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
-use thalweg::{ErrorCode, Field, KnownName, SendError, Server, Status, StreamKey, Violation, map_fields};
+use thalweg::{ErrorCode, OpenError, SendError, Server, Status, StreamKey, map_fields};
+use thalweg_http::Method;
+use thalweg_http::content::{self, Digits, Plan, announced_length};
+use thalweg_http::date::{Date, is_due, with_date};
+use thalweg_http::exchange::Exchange;
+use thalweg_http::expect::ServerExpect;
 use thalweg_io::SplicingConnection;
 
 use crate::body::inbox::Inbox;
 use crate::body::sender::{BodySender, SendStatus};
 use crate::error::{BoxError, Error};
-use crate::fields::{Digits, without_http_1};
+use crate::fields::{body_of, repair_of};
 use crate::trace;
 
-use super::date::Date;
 use super::stream_handle::{StreamCommand, StreamHandle};
 
 pin_project! {
@@ -32,7 +36,7 @@ pin_project! {
         Handling { #[pin] handler: F },
         /// The response's headers are sent, its content is not.
         Responding { #[pin] content: BodySender<B> },
-        /// The response is sent; the request may continue.
+        /// The response is sent, or was given up; the request may continue.
         Responded,
     }
 }
@@ -46,9 +50,12 @@ pub(crate) struct ServerStream<F, B: http_body::Body> {
     pub stage: PinnedStreamStage<F, B>,
     /// The request's content, while more may arrive or some is unread.
     pub inbox: Option<Arc<Inbox>>,
-    /// Whether the peer may still send content.
-    pub request_open: bool,
     pub method: Method,
+    pub exchange: Exchange,
+    /// Whether the client waits for 100 before it sends content.
+    pub expect: ServerExpect,
+    /// The status of the final response, once its headers are sent.
+    pub status: Option<Status>,
     pub span: trace::Span,
     /// The handle through which the handler sends commands.
     pub handle: Option<StreamHandle>,
@@ -115,9 +122,13 @@ where
             match self.respond(response, connection, date) {
                 Ok(true) => return HandlerStatus::Responded,
                 Ok(false) => {}
-                Err(SendError::StreamClosed | SendError::Connection(_)) => return HandlerStatus::Waiting,
+                Err(Error::Send(SendError::StreamClosed | SendError::Connection(_))) => {
+                    return HandlerStatus::Waiting;
+                }
                 // The client has no room for a pushed response now.
-                Err(SendError::TooManyPending) => return HandlerStatus::Reset(ErrorCode::REFUSED_STREAM),
+                Err(Error::Send(SendError::TooManyPending)) => {
+                    return HandlerStatus::Reset(ErrorCode::REFUSED_STREAM);
+                }
                 Err(error) => return HandlerStatus::Reset(trace::handler_failed(self.stream, &error)),
             }
         }
@@ -144,29 +155,28 @@ where
         response: Response<B>,
         connection: &mut SplicingConnection<Server>,
         date: Option<Date>,
-    ) -> Result<bool, SendError> {
+    ) -> Result<bool, Error> {
         let (head, body) = response.into_parts();
-        let end = body.is_end_stream() || has_no_content(&self.method, head.status);
-        let size = body.size_hint().exact();
-        let len = size.filter(|len| may_send_length(&self.method, head.status, *len));
-        let mut digits = Digits::default();
-        let len = len.map(|len| Field::new(b"content-length", digits.format(len)));
-        let date = date.as_ref().map(|date| Field::new(b"date", date.as_bytes()));
+        let headers = &head.headers;
         let status = Status::from(head.status);
-        let mut sent = {
-            let fields = WithDefaults::new(map_fields(&head.headers), [len, date]);
-            connection.send_response(self.stream, status, fields, end)
-        };
-        if let Err(SendError::Malformed(Violation::FieldConnectionSpecific)) = sent {
-            let fields = WithDefaults::new(without_http_1(map_fields(&head.headers)), [len, date]);
-            sent = connection.send_response(self.stream, status, fields, end);
+        let plan =
+            Plan::response(self.method, status, body_of(&body), announced_length(map_fields(headers))?)?;
+        let end = plan.ends_with_headers();
+        let date = date.filter(|_| is_due(status));
+        let mut digits = Digits::default();
+        let fields = with_date(plan.fields(map_fields(headers), &mut digits), date.as_ref());
+        if let Err(refusal) = connection.send_response(self.stream, status, fields, end) {
+            let Some(repair) = repair_of(&refusal, headers) else { return Err(refusal.into()) };
+            let mut digits = Digits::default();
+            let fields = plan.fields(repair.fields(map_fields(headers)), &mut digits);
+            connection.send_response(self.stream, status, with_date(fields, date.as_ref()), end)?;
         }
-        sent?;
+        self.expect.send_response(status);
+        self.status = Some(status);
         if end {
-            // The destructor of a body may panic, so the caller drops it with panics caught.
             return Ok(true);
         }
-        self.stage.set(StreamStage::Responding { content: BodySender::new(body) });
+        self.stage.set(StreamStage::Responding { content: BodySender::new(body, plan.check()) });
         Ok(false)
     }
 }
@@ -177,17 +187,9 @@ impl<F, B: http_body::Body> ServerStream<F, B> {
         let Some(handle) = &self.handle else { return };
         for command in handle.take() {
             let applied = match command {
-                StreamCommand::SendInformational(response) => {
-                    let fields = without_http_1(map_fields(response.headers()));
-                    let status = Status::from(response.status());
-                    connection.send_informational(self.stream, status, fields).map_err(Error::from)
-                }
-                StreamCommand::Push(request) => {
-                    let head = thalweg::Request::from_http(request.method(), request.uri());
-                    let fields = without_http_1(map_fields(request.headers()));
-                    let promised = connection.send_push(self.stream, &head, fields);
-                    promised.map(|stream| self.promised.push((stream, *request))).map_err(Error::from)
-                }
+                StreamCommand::SendInformational(response) => self.send_informational(connection, &response),
+                StreamCommand::Push(request) => send_push(connection, self.stream, &request)
+                    .map(|promised| self.promised.push((promised, *request))),
                 StreamCommand::SetPriority(priority) => {
                     connection.set_priority(self.stream, priority).map_err(Error::from)
                 }
@@ -208,6 +210,43 @@ impl<F, B: http_body::Body> ServerStream<F, B> {
         }
     }
 
+    fn send_informational(
+        &mut self,
+        connection: &mut SplicingConnection<Server>,
+        response: &Response<()>,
+    ) -> Result<(), Error> {
+        let (status, headers) = (Status::from(response.status()), response.headers());
+        let plan = Plan::response(self.method, status, content::Body::EMPTY, None)?;
+        let mut digits = Digits::default();
+        let fields = plan.fields(map_fields(headers), &mut digits);
+        if let Err(refusal) = connection.send_informational(self.stream, status, fields) {
+            let Some(repair) = repair_of(&refusal, headers) else { return Err(refusal.into()) };
+            let mut digits = Digits::default();
+            let fields = plan.fields(repair.fields(map_fields(headers)), &mut digits);
+            connection.send_informational(self.stream, status, fields)?;
+        }
+        self.expect.send_response(status);
+        Ok(())
+    }
+
+    /// Sends 100 if the client waits for it and the handler has begun to read the content.
+    pub(crate) fn read_content(&mut self, connection: &mut SplicingConnection<Server>) {
+        // A stream that has just ended needs none.
+        if self.expect.read_content()
+            && let Err(error) = connection.send_informational(self.stream, Status::CONTINUE, [])
+        {
+            trace::stream_command_failed(self.stream, &error.into());
+        }
+    }
+
+    /// Returns whether the stream has accepted content of the response since the last call.
+    pub(crate) fn take_progress(&mut self) -> bool {
+        match self.stage.as_mut().project() {
+            StreamStageProjection::Responding { content } => content.take_progress(),
+            _ => false,
+        }
+    }
+
     /// Drops the handler or the rest of the response. Catches a panic of its destructor.
     pub(crate) fn drop_handler(&mut self) {
         let stage = &mut self.stage;
@@ -219,45 +258,24 @@ impl<F, B: http_body::Body> ServerStream<F, B> {
     }
 }
 
-/// Returns whether the message never has content (RFC 9110 §6.4.1), whatever the service returned.
-fn has_no_content(method: &Method, status: StatusCode) -> bool {
-    method == Method::HEAD || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
-}
-
-/// Returns whether the response carries content-length. RFC 9110 §8.6: not with 204, nor with 2xx
-/// to CONNECT; an empty body in response to HEAD does not reveal the length that GET would get.
-fn may_send_length(method: &Method, status: StatusCode, len: u64) -> bool {
-    let forbidden = status == StatusCode::NO_CONTENT
-        || status == StatusCode::NOT_MODIFIED
-        || method == Method::CONNECT && status.is_success()
-        || method == Method::HEAD && len == 0;
-    !forbidden
-}
-
-/// The fields of a response, followed by the default fields that it lacks.
-struct WithDefaults<'a, I> {
-    fields: I,
-    defaults: [Option<Field<'a>>; 2],
-}
-
-impl<'a, I> WithDefaults<'a, I> {
-    const fn new(fields: I, defaults: [Option<Field<'a>>; 2]) -> Self {
-        Self { fields, defaults }
-    }
-}
-
-impl<'a, I: Iterator<Item = Field<'a>>> Iterator for WithDefaults<'a, I> {
-    type Item = Field<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Field<'a>> {
-        let Some(field) = self.fields.next() else { return self.defaults.iter_mut().find_map(Option::take) };
-        if matches!(field.known_name(), KnownName::CONTENT_LENGTH | KnownName::DATE) {
-            // The response has this field already.
-            for defaults in &mut self.defaults {
-                *defaults = defaults.filter(|defaults| defaults.known_name() != field.known_name());
-            }
+/// Promises the response to a request.
+fn send_push(
+    connection: &mut SplicingConnection<Server>,
+    stream: StreamKey,
+    request: &Request<()>,
+) -> Result<StreamKey, Error> {
+    let head = thalweg::Request::from_http(request.method(), request.uri());
+    let method = Method::of(request.method().as_str().as_bytes());
+    let plan = Plan::request(method, content::Body::EMPTY, None)?;
+    let headers = request.headers();
+    let mut digits = Digits::default();
+    match connection.send_push(stream, &head, plan.fields(map_fields(headers), &mut digits)) {
+        Err(OpenError::Send(refusal)) => {
+            let Some(repair) = repair_of(&refusal, headers) else { return Err(refusal.into()) };
+            let mut digits = Digits::default();
+            let fields = plan.fields(repair.fields(map_fields(headers)), &mut digits);
+            Ok(connection.send_push(stream, &head, fields)?)
         }
-        Some(field)
+        promised => Ok(promised?),
     }
 }

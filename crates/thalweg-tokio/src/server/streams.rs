@@ -1,7 +1,7 @@
 //! All exchanges of a server's connection: the server's side of the driver.
 //!
-//! Invariants: an exchange is removed when its response is sent and its request has ended or is not
-//! read; content that the service has not consumed occupies the connection's window even after its
+//! Invariants: an exchange is removed when its `Exchange` says that it has ended, and not before;
+//! content that the service has not consumed occupies the connection's window even after its
 //! exchange is removed.
 
 use std::collections::VecDeque;
@@ -11,7 +11,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use thalweg::{ErrorCode, Event, Headers, HeadersKind, Priority, Server, Status, StreamKey};
+use thalweg::{ErrorCode, Event, Headers, HeadersKind, Instant, Priority, Server, Status, StreamKey};
+use thalweg_http::Method;
+use thalweg_http::date::{Date, with_date};
+use thalweg_http::exchange::{Actions, End, Exchange, Frame, Input, Timeouts};
+use thalweg_http::expect::{Expectation, ServerExpect};
 use thalweg_io::{ConnectionEnd, SplicingConnection};
 use tower_service::Service;
 
@@ -19,14 +23,15 @@ use crate::body::Body;
 use crate::body::inbox::Inbox;
 use crate::driver::connection_io::Action;
 use crate::driver::detached_inboxes::DetachedInboxes;
+use crate::driver::exchange_timers::ExchangeTimers;
 use crate::driver::waker_set::WakerSet;
 use crate::driver::{Host, SlowPolls};
 use crate::error::{BoxError, Error};
-use crate::fields::content_length;
+use crate::fields::repair_received;
 use crate::protocol::Protocol;
 use crate::trace;
 
-use super::date::Date;
+use super::date;
 use super::poll_timer::PollTimer;
 use super::recent_values::RecentValues;
 use super::stream::{HandlerStatus, PinnedStreamStage, ServerStream, StreamStage};
@@ -48,11 +53,14 @@ where
     /// Requests that the `http` crate cannot represent, and whether they have ended.
     refused: Vec<(StreamKey, bool)>,
     detached: DetachedInboxes,
+    timers: ExchangeTimers,
     /// Whether each request gets a handle to its stream.
     attach_handles: bool,
     /// Recent values, from the second request on: a single request would not benefit, but pay for
     /// the memory.
     recent: Option<RecentValues>,
+    /// Whether responses get a date.
+    with_date: bool,
     /// The date of responses. All responses that are sent together share one reading of the clock.
     date: Option<Date>,
     poll_timer: PollTimer,
@@ -66,7 +74,8 @@ where
     B::Error: Into<BoxError>,
 {
     /// Creates an empty set. `attach_handles`: each request gets a handle to its stream.
-    pub fn new(service: S, attach_handles: bool) -> Self {
+    /// `with_date`: each response gets a date.
+    pub fn new(service: S, attach_handles: bool, with_date: bool, timeouts: Timeouts) -> Self {
         Self {
             service,
             streams: Vec::new(),
@@ -75,7 +84,9 @@ where
             queued: VecDeque::new(),
             refused: Vec::new(),
             detached: DetachedInboxes::new(),
+            timers: ExchangeTimers::new(timeouts),
             attach_handles,
+            with_date,
             date: None,
             poll_timer: PollTimer::new(),
             recent: None,
@@ -96,16 +107,20 @@ where
                 headers.to_request()
             }
         };
-        let Ok(request) = request else {
+        let Ok(mut request) = request else {
             self.refused.push((stream, end));
             return;
         };
         let inbox = (!end).then(|| Arc::new(Inbox::new(None)));
-        let length = content_length(request.headers());
+        let length = repair_received(headers, request.headers_mut());
+        let expectation = if end { Expectation::None } else { Expectation::of(headers.fields()) };
         let mut request = request.map(|()| match &inbox {
             None => Body::empty(),
             Some(inbox) => {
                 inbox.set_content_length(length);
+                if expectation == Expectation::Continue {
+                    inbox.await_first_read();
+                }
                 Body::new(Arc::clone(inbox))
             }
         });
@@ -113,6 +128,11 @@ where
             request.extensions_mut().insert(Protocol::new(protocol.to_vec()));
         }
         self.enqueue(stream, request, inbox);
+        if expectation == Expectation::Continue
+            && let Some(entry) = self.find(stream)
+        {
+            entry.expect = ServerExpect::new(expectation, true);
+        }
     }
 
     /// Creates the exchange of a request. Without an inbox, the request has ended.
@@ -127,12 +147,19 @@ where
         if self.streams.len() <= stream.index() {
             self.streams.resize_with(stream.index() + 1, || None);
         }
+        let method = Method::of(request.method().as_str().as_bytes());
+        let mut exchange = Exchange::server(method);
+        if inbox.is_none() {
+            let _ = self.timers.handle(&mut exchange, Input::InboundEnded);
+        }
         self.streams[stream.index()] = Some(ServerStream {
             stream,
             stage: self.spare.pop().unwrap_or_else(|| Box::pin(StreamStage::Queued)),
-            request_open: inbox.is_some(),
             inbox,
-            method: request.method().clone(),
+            method,
+            exchange,
+            status: None,
+            expect: ServerExpect::new(Expectation::None, false),
             span: trace::Span::new(stream, request.method(), request.uri()),
             handle,
             promised: Vec::new(),
@@ -142,13 +169,58 @@ where
         self.queued.push_back((stream, request));
     }
 
+    /// Passes an input to an exchange and executes the actions, but for the frame. `error` is what
+    /// the reader gets if the exchange ends early.
+    fn handle(&mut self, stream: StreamKey, input: Input, error: impl FnOnce() -> Error) -> Actions {
+        let entry = self.streams.get_mut(stream.index()).and_then(Option::as_mut);
+        let Some(entry) = entry.filter(|entry| entry.stream == stream) else { return Actions::NONE };
+        let before = entry.exchange.deadline();
+        let actions = self.timers.handle(&mut entry.exchange, input);
+        self.timers.set(stream, before, entry.exchange.deadline());
+        let Some(end) = actions.end else { return actions };
+        if end != End::Completed
+            && let Some(inbox) = entry.inbox.take()
+        {
+            inbox.fail(error());
+        }
+        if matches!(*entry.stage, StreamStage::Queued) {
+            self.queued.retain(|(waiting, _)| *waiting != stream);
+        }
+        self.remove(stream);
+        actions
+    }
+
+    /// The same for an input that the handler or the time caused.
+    fn handle_local(
+        &mut self,
+        stream: StreamKey,
+        input: Input,
+        connection: &mut SplicingConnection<Server>,
+        error: impl FnOnce() -> Error,
+    ) {
+        match self.handle(stream, input, error).send {
+            Frame::None => {}
+            // The core always accepts END_STREAM without data; a closed stream needs none.
+            Frame::EndStream => drop(connection.send_data(stream, &[], true)),
+            Frame::Reset(code) => connection.send_reset(stream, code),
+        }
+    }
+
     fn receive_data(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Action {
-        let inbox = self.find(stream).and_then(|entry| entry.inbox.as_ref());
-        let is_wanted = inbox.is_some_and(|inbox| inbox.push(data));
+        let (mut is_wanted, mut is_discarding) = (false, false);
+        if let Some(entry) = self.find(stream) {
+            entry.expect.receive_content();
+            is_discarding = entry.exchange.is_discarding();
+            is_wanted = entry.inbox.as_ref().is_some_and(|inbox| inbox.push(data));
+        }
         if end {
             self.receive_end(stream, None);
         }
-        if is_wanted { Action::None } else { Action::Release(stream, data.len()) }
+        match (is_wanted, is_discarding) {
+            (_, true) => Action::Discard(stream, data.len()),
+            (true, false) => Action::None,
+            (false, false) => Action::Release(stream, data.len()),
+        }
     }
 
     fn receive_trailers(&mut self, stream: StreamKey, headers: &Headers<'_>) -> Action {
@@ -158,8 +230,9 @@ where
                 Action::None
             }
             Err(error) => {
-                self.receive_reset(stream, error.into());
-                Action::Reset(stream, ErrorCode::PROTOCOL_ERROR)
+                let code = ErrorCode::PROTOCOL_ERROR;
+                let _ = self.handle(stream, Input::Cancelled { code }, || error.into());
+                Action::Reset(stream, code)
             }
         }
     }
@@ -167,24 +240,12 @@ where
     /// Handles the end of the request, perhaps long after its response.
     fn receive_end(&mut self, stream: StreamKey, trailers: Option<http::HeaderMap>) {
         let Some(entry) = self.find(stream) else { return };
-        entry.request_open = false;
+        entry.expect.receive_content();
         if let Some(inbox) = &entry.inbox {
             inbox.finish(trailers);
         }
-        if matches!(*entry.stage, StreamStage::Responded) {
-            self.remove(stream);
-        }
-    }
-
-    fn receive_reset(&mut self, stream: StreamKey, error: Error) {
-        let Some(entry) = self.find(stream) else { return };
-        if let Some(inbox) = entry.inbox.take() {
-            inbox.fail(error);
-        }
-        if matches!(*entry.stage, StreamStage::Queued) {
-            self.queued.retain(|(waiting, _)| *waiting != stream);
-        }
-        self.remove(stream);
+        // The end of a request never makes a server send a frame.
+        let _ = self.handle(stream, Input::InboundEnded, || Error::reset(ErrorCode::NO_ERROR));
     }
 
     /// Removes an exchange. Unread content of its request stays accounted for.
@@ -193,6 +254,7 @@ where
             return;
         };
         self.live -= 1;
+        self.timers.set(stream, entry.exchange.deadline(), None);
         entry.drop_handler();
         if let Some(handle) = &entry.handle {
             handle.end();
@@ -223,7 +285,7 @@ where
             progressed = true;
             match ready.and_then(|()| self.call(stream, request, wakers)) {
                 Ok(()) => self.poll_stream(stream, connection, wakers),
-                Err(code) => self.reset(stream, code, connection),
+                Err(code) => self.fail(stream, code, connection),
             }
         }
         progressed
@@ -252,9 +314,13 @@ where
         Ok(())
     }
 
-    fn reset(&mut self, stream: StreamKey, code: ErrorCode, connection: &mut SplicingConnection<Server>) {
-        connection.send_reset(stream, code);
-        self.receive_reset(stream, Error::reset(code));
+    /// Resets the stream of a handler that has failed. INTERNAL_ERROR stands for no code of its own.
+    fn fail(&mut self, stream: StreamKey, code: ErrorCode, connection: &mut SplicingConnection<Server>) {
+        let input = match code {
+            ErrorCode::INTERNAL_ERROR => Input::SourceFailed,
+            code => Input::Cancelled { code },
+        };
+        self.handle_local(stream, input, connection, || Error::reset(code));
     }
 
     /// Advances one exchange, and releases window for what its service has consumed.
@@ -269,35 +335,61 @@ where
         let waker = wakers.waker(waker_index(stream));
         let status = entry.poll(&mut Context::from_waker(waker), connection, date);
         let promised = std::mem::take(&mut entry.promised);
+        let response = entry.status.take();
+        let is_progress = entry.exchange.deadline().is_some() && entry.take_progress();
         if status == HandlerStatus::Responded {
             // Dropping the rest of the handler drops the request.
             entry.drop_handler();
         }
-        let mut is_read = false;
+        let mut reader_dropped = false;
         if let Some(inbox) = &entry.inbox {
             let consumed = inbox.take_consumed();
-            is_read = !consumed.reader_dropped;
-            if consumed.bytes > 0 {
+            reader_dropped = consumed.reader_dropped;
+            if consumed.bytes > 0 && reader_dropped {
+                connection.discard(stream, consumed.bytes);
+            } else if consumed.bytes > 0 {
                 connection.release(stream, consumed.bytes);
             }
-            if !entry.request_open && !consumed.has_unread {
+            if consumed.is_finished {
                 entry.inbox = None;
             }
+            if consumed.first_read {
+                entry.read_content(connection);
+            }
         }
-        let request_open = entry.request_open;
         self.poll_timer.lap();
+        if let Some(status) = response {
+            self.handle_local(stream, Input::HeadersSent { status }, connection, no_error);
+        }
+        if is_progress {
+            self.handle_local(stream, Input::OutboundProgress, connection, no_error);
+        }
         match status {
-            HandlerStatus::Yielding => waker.wake_by_ref(),
-            HandlerStatus::Reset(code) => self.reset(stream, code, connection),
-            HandlerStatus::Responded if !request_open => self.remove(stream),
-            // RFC 9113 §8.1: the response is complete, and the service will not read the rest of
-            // the request.
-            HandlerStatus::Responded if !is_read => self.reset(stream, ErrorCode::NO_ERROR, connection),
-            HandlerStatus::Responded | HandlerStatus::Waiting => {}
+            HandlerStatus::Yielding => wakers.waker(waker_index(stream)).wake_by_ref(),
+            HandlerStatus::Reset(code) => self.fail(stream, code, connection),
+            HandlerStatus::Responded => self.handle_local(stream, Input::OutboundEnded, connection, no_error),
+            HandlerStatus::Waiting => {}
+        }
+        if reader_dropped {
+            self.handle_local(stream, Input::ReaderDropped, connection, no_error);
         }
         for (stream, request) in promised {
             self.enqueue(stream, request.map(|()| Body::empty()), None);
         }
+    }
+
+    /// Handles the deadlines that have come. Returns whether there were any.
+    fn handle_timeouts(&mut self, connection: &mut SplicingConnection<Server>) -> bool {
+        let mut progressed = false;
+        while let Some(stream) = self.timers.pop_expired() {
+            progressed = true;
+            let Some(entry) = self.find(stream) else { continue };
+            let deadline = entry.exchange.deadline();
+            // The set holds no deadline of the exchange now.
+            self.timers.set(stream, None, deadline);
+            self.handle_local(stream, Input::Timeout, connection, || Error::reset(ErrorCode::CANCEL));
+        }
+        progressed
     }
 
     /// Polls the exchanges whose wakers were woken. Returns whether there were any.
@@ -319,11 +411,18 @@ where
         progressed
     }
 
+    /// Reads the clocks for the exchanges that are polled next.
+    fn start_batch(&mut self) {
+        self.date = if self.with_date { date::now() } else { None };
+        self.poll_timer.start();
+    }
+
     /// Responds to requests that cannot be represented.
     fn refuse(&mut self, connection: &mut SplicingConnection<Server>) {
         for (stream, has_ended) in std::mem::take(&mut self.refused) {
             let status = Status::from(http::StatusCode::BAD_REQUEST);
-            if connection.send_response(stream, status, [], true).is_ok() && !has_ended {
+            let fields = with_date([], self.date.as_ref());
+            if connection.send_response(stream, status, fields, true).is_ok() && !has_ended {
                 connection.send_reset(stream, ErrorCode::NO_ERROR);
             }
         }
@@ -338,6 +437,14 @@ where
     B::Error: Into<BoxError>,
 {
     type Role = Server;
+
+    fn set_time(&mut self, now: Instant) {
+        self.timers.set_time(now);
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
 
     fn handle_event(&mut self, event: Event<'_, '_>) -> Action {
         match event {
@@ -356,15 +463,16 @@ where
                     handle.update_priority(priority);
                 }
             }
-            Event::Reset { stream, code, by } => self.receive_reset(stream, Error::Reset { code, by }),
+            Event::Reset { stream, code, by } => {
+                let _ = self.handle(stream, Input::StreamReset { code }, || Error::Reset { code, by });
+            }
             _ => {}
         }
         Action::None
     }
 
     fn start_requests(&mut self, connection: &mut SplicingConnection<Server>, wakers: &mut WakerSet) {
-        self.date = Date::now();
-        self.poll_timer.start();
+        self.start_batch();
         self.start_queued(connection, wakers);
     }
 
@@ -374,11 +482,11 @@ where
         connection: &mut SplicingConnection<Server>,
         wakers: &mut WakerSet,
     ) -> bool {
-        if self.live > 0 {
-            self.date = Date::now();
-            self.poll_timer.start();
+        if self.live > 0 || !self.refused.is_empty() {
+            self.start_batch();
         }
-        let mut progressed = self.start_queued(connection, wakers);
+        let mut progressed = self.handle_timeouts(connection);
+        progressed |= self.start_queued(connection, wakers);
         progressed |= self.poll_woken(connection, wakers);
         while let Some(stream) = connection.poll_writable() {
             progressed = true;
@@ -445,6 +553,11 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerStreams").field("live", &self.live).finish_non_exhaustive()
     }
+}
+
+/// The failure of a reader that an answered exchange does not need.
+const fn no_error() -> Error {
+    Error::reset(ErrorCode::NO_ERROR)
 }
 
 const fn waker_index(stream: StreamKey) -> usize {

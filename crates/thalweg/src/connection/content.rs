@@ -1,9 +1,9 @@
 //! The timeout for request content that does not arrive (`Config::timeouts.content`).
 //!
 //! Invariants: only a peer that could have sent is timed. Time counts from the last of: the
-//! request, any content on the connection, and window or an informational response that let the
-//! peer continue. What happens in calls, which carry no time, counts from the next expiry, so the
-//! timeout never fires early; it fires at most one length late.
+//! request, any content on the connection, window that let the peer continue, and what we sent on
+//! the stream, since the peer may have waited for that. What happens in calls, which carry no time,
+//! counts from the next expiry, so the timeout never fires early; it fires at most one length late.
 
 use thalweg_hpack::KnownName;
 
@@ -83,8 +83,7 @@ impl Inner {
 
 /// Whether the stream waits for content of the peer that has a time limit.
 fn is_timed(slot: &Slot) -> bool {
-    let has_limit = slot.receive.left.bytes().is_some() || slot.state.local() == HalfState::Headers;
-    slot.receive.content_timer != ContentTimer::OFF && slot.state.remote() == HalfState::Data && has_limit
+    slot.receive.content_timer != ContentTimer::OFF && slot.state.remote() == HalfState::Data
 }
 
 /// Whether the peer can be expected to send: it may wait for a window that holds a frame, half of
@@ -95,12 +94,13 @@ fn has_room(window: &ReceiveWindow, slot: &Slot) -> bool {
     window.available() >= wanted.max(1)
 }
 
-/// Whether it is `application/grpc`, or that with a suffix after a plus sign, a semicolon, or a
-/// dash.
+/// Whether it is `application/grpc`, alone or with a suffix after a plus sign or parameters. The
+/// calls of `application/grpc-web` send all their content at once.
 fn is_grpc(content_type: &[u8]) -> bool {
+    let Some((start, rest)) = content_type.split_at_checked(GRPC.len()) else { return false };
     // Clients write it in lower case: the comparison of words costs less than that of letters.
-    content_type.starts_with(GRPC)
-        || content_type.get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
+    (start == GRPC || start.eq_ignore_ascii_case(GRPC))
+        && matches!(rest.trim_ascii_start().first(), None | Some(b'+' | b';'))
 }
 
 const GRPC: &[u8] = b"application/grpc";

@@ -86,10 +86,9 @@ mod sealed {
 /// time: a timeout that one of them arms (`shutdown`, `send_settings`, `send_data` that could not
 /// take everything, `poll_transmit`, a call that ends the last stream) starts at the next time, and
 /// until then [`poll_timeout`](Self::poll_timeout) returns the last known time. A timeout that
-/// waits for the peer's answer to a frame (SETTINGS, PING, the client's preface, DATA that used up
-/// a window) starts at the next time after `poll_transmit` handed the frame out. So no timeout
-/// fires before its length has passed since the call or the frame that armed it, however long the
-/// connection was silent before.
+/// waits for the peer's answer to a frame (SETTINGS, PING, the client's preface) starts at the next
+/// time after `poll_transmit` handed the frame out. So no timeout fires before its length has
+/// passed since the call or the frame that armed it, however long the connection was silent before.
 ///
 /// When a timeout is due, read the clock, then pass all input that has arrived, and then call
 /// `handle_timeout` with that time: input that is there is not late.
@@ -212,7 +211,8 @@ impl<R: Role> Connection<R> {
     /// it took. END_STREAM is set if `end` and all was taken.
     ///
     /// A frame that only a window makes short waits for more window, 200 ms at most, which
-    /// [`poll_timeout`](Self::poll_timeout) asks for.
+    /// [`poll_timeout`](Self::poll_timeout) asks for. It does not wait if
+    /// [`handle_timeout`](Self::handle_timeout) was never called.
     ///
     /// If less was taken, call again with the rest when [`poll_writable`](Self::poll_writable)
     /// returns the stream. An end alone, empty `data` with `end`, is always taken. Costs one copy

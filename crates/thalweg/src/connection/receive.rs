@@ -50,7 +50,7 @@ impl Inner {
         }
         // One read holds many frames: what depends on the time alone is done for the first.
         if !self.timers.is_input_time(now) && self.timers.receive_time(now, !input.is_empty()) {
-            self.start_waits(now);
+            self.streams.start_waits(now);
             self.avoidance.observe_time(now);
         }
         let before = input.len();
@@ -93,14 +93,9 @@ impl Inner {
                     }
                 }
                 Phase::Skip { left } => {
-                    let len = input.len().min(left as usize);
-                    *input = &input[len..];
-                    let left = left - len as u32;
-                    if left > 0 {
-                        self.inbound.phase = Phase::Skip { left };
+                    if self.inbound.skip_payload(left, input) {
                         return Ok(self.next_pending());
                     }
-                    self.inbound.phase = Phase::FrameHeader;
                 }
                 Phase::SkipPadded { stream, left } => {
                     // The header may have reset the stream, and Pad Length may end the connection:
@@ -419,8 +414,8 @@ fn foreign_protocol(bytes: &[u8]) -> Option<Violation> {
 }
 
 /// A reset before this age of the stream, about 100 ms, costs a token each. Later ones cost a
-/// fraction: an honest caller's time limit may have passed, and `concurrent_streams_max` bounds
-/// their rate to ten a second for each stream.
+/// fraction: the time limit of a well-behaved caller may have passed, and `concurrent_streams_max`
+/// bounds their rate to ten a second for each stream.
 const EARLY_RESET_TICKS: u32 = 96;
 /// How many times the output limit the replies may take.
 const OUTPUT_OVERRUN: usize = 4;

@@ -5,11 +5,11 @@ use crate::early_priorities::EarlyBounds;
 use crate::endpoint_settings::{InvalidSetting, RemoteChange, table_sizes};
 use crate::error::{CloseCause, ConnectionError, ErrorCode, StreamError, Timeout};
 use crate::event::ResetCause;
+use crate::flow::WINDOW_MAX;
 use crate::frame::{Flags, FrameHeader, OriginEntries, SettingEntries, parse};
 use crate::pings::PingAck;
 use crate::priority::Priority;
 use crate::rate_limit::Cost;
-use crate::settings::WINDOW_MAX;
 use crate::shutdown::ShutdownPhase;
 use crate::silly_window;
 use crate::stream_id::{StreamId, StreamKey};
@@ -68,29 +68,50 @@ impl Inner {
         }
         if !self.update_full_frame() {
             self.streams.requeue_all();
+            self.watch_streams();
         }
+        Ok(())
+    }
+
+    /// Starts the timer of short frames if a stream waits because its own window makes its next
+    /// frame short.
+    fn watch_streams(&mut self) {
         if self.streams.any_waits_short() {
             self.avoidance.watch();
         }
-        Ok(())
     }
 
     /// Updates how short a frame the connection's window may make, after the peer's frame size, the
     /// connection's window, or the chance of more window has changed. Returns whether that has
     /// changed the send queue.
     pub(super) fn update_full_frame(&mut self) -> bool {
-        let full_frame = match self.avoidance.is_on() {
-            true => {
-                let frame_bytes_max = self.settings.remote().max_frame_size;
-                silly_window::full_frame(frame_bytes_max, self.windows.send_window().size())
-            }
-            false => 1,
-        };
-        let changed = self.streams.set_full_frame(full_frame);
+        let changed = self.streams.set_full_frame(self.full_frame_now());
         if changed {
             self.streams.requeue_all();
+            self.watch_streams();
         }
         changed
+    }
+
+    /// Returns how short a frame the connection's window may make.
+    fn full_frame_now(&self) -> u32 {
+        match self.avoidance.is_on() {
+            true => {
+                let frame_bytes_max = self.settings.remote().max_frame_size;
+                silly_window::full_frame(frame_bytes_max, self.windows.send_window().reachable())
+            }
+            false => 1,
+        }
+    }
+
+    /// Updates the same after credit, while the peer seems to hold some of the connection's window.
+    /// The queue is ordered anew each time that the frame doubles, and not for each credit.
+    #[cold]
+    fn raise_full_frame(&mut self) {
+        let holds_none = self.windows.send_window().in_flight() == self.windows.send_window().uncredited();
+        if holds_none || self.full_frame_now() / 2 >= self.streams.full_frame() {
+            self.update_full_frame();
+        }
     }
 
     fn receive_settings_ack<'b>(&mut self) -> EventResult<'b> {
@@ -196,7 +217,9 @@ impl Inner {
             return Err(self.fail_violation(violation, StreamId::CONNECTION));
         }
         let (full_frame, now) = (self.streams.full_frame(), self.timers.now());
-        let excess = match self.windows.credit_send(increment, full_frame, now) {
+        let frame_bytes_max = self.settings.remote().max_frame_size;
+        let held_some = self.windows.send_window().has_waited_in_vain();
+        let excess = match self.windows.credit_send(increment, full_frame, frame_bytes_max, now) {
             Ok(excess) => excess,
             Err(size) => {
                 let violation = Violation::WindowOverflowOnConnection;
@@ -206,6 +229,8 @@ impl Inner {
         };
         if excess > 0 {
             self.update_full_frame();
+        } else if held_some {
+            self.raise_full_frame();
         }
         self.avoidance.credited();
         self.watch_connection_window();
@@ -227,12 +252,14 @@ impl Inner {
             return self.handle_stream_violation(id, Violation::WindowUpdateZero).map(|()| None);
         }
         let full_frame = self.streams.full_frame();
+        let frame_bytes_max = self.settings.remote().max_frame_size;
         let Some(slot) = self.streams.find_mut(stream) else { return Ok(None) };
         // RFC 9113 §5.1: a server receives nothing on a stream that it promised.
         if slot.state == State::ReservedRemote {
             return Err(self.fail_violation(Violation::StreamReserved, id));
         }
-        let Some(excess) = slot.send.credit(increment, full_frame, self.timers.now()) else {
+        let now = self.timers.now();
+        let Some(excess) = slot.send.credit(increment, full_frame, frame_bytes_max, now) else {
             return self.handle_stream_violation(id, Violation::WindowOverflow).map(|()| None);
         };
         self.streams.enqueue_if_sendable(stream);
@@ -342,6 +369,9 @@ impl Inner {
             return Err(self.fail(error));
         }
         self.check_unfinished_preface()?;
+        if self.is_client() && self.counters.bytes_received == 0 {
+            return Err(self.fail(ConnectionError::without_preface()));
+        }
         let silent = self.counters.bytes_received == 0;
         let owes_nothing = self.settings.is_remote_received() && self.inbound.is_between_frames();
         let unfinished = self.streams.iter().any(|(_, slot)| {

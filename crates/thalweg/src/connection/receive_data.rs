@@ -13,16 +13,6 @@ use super::inner::{ConnectionFailed, Inner};
 use super::receive::RawEvent;
 use crate::config::WindowRelease;
 
-impl DataPhase {
-    /// Whether no event is possible before more input arrives.
-    pub(crate) fn needs_input(&self) -> bool {
-        match self.pad_len {
-            None => true,
-            Some(pad_len) => self.left > u32::from(pad_len),
-        }
-    }
-}
-
 impl Inner {
     /// Handles a frame header, and the part of its payload that is in `input`.
     #[inline]
@@ -96,7 +86,7 @@ impl Inner {
         if len < SMALL_DATA_BYTES { self.charge(Cost::SmallData, id) } else { Ok(()) }
     }
 
-    /// An empty frame that ends a stream is not charged: each stream has one at most.
+    /// Charges an empty frame, unless it ends a stream: each stream has one such frame at most.
     fn charge_empty(&mut self, id: StreamId, end: bool) -> Result<(), ConnectionFailed> {
         let slot = self.streams.stream_key(id).and_then(|stream| self.streams.find(stream));
         if end && slot.is_some_and(|slot| slot.state.remote() == HalfState::Data) {

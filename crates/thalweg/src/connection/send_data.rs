@@ -123,7 +123,12 @@ impl Inner {
             return None;
         }
         let is_possible = frame.len() <= payload_max && (frame.content > 0 || len == 0);
-        if !is_possible || !self.streams.is_next(stream) {
+        if !is_possible {
+            return (len == 0).then_some(DataFrame::EMPTY);
+        }
+        if self.streams.is_next(stream) {
+            self.avoidance.in_order_sent();
+        } else if !self.pass_first(stream, frame, len) {
             return (len == 0).then_some(DataFrame::EMPTY);
         }
         if is_short {
@@ -132,16 +137,40 @@ impl Inner {
         Some(frame)
     }
 
+    /// Whether a frame may be sent before the first stream of the queue, which it then passes. The
+    /// first stream waits for the connection's window, and the frame would not become longer if it
+    /// waited, too. Frames that pass are in the order of the queue among each other.
+    #[cold]
+    fn pass_first(&mut self, stream: StreamKey, frame: DataFrame, len: usize) -> bool {
+        let bytes = frame.len() as u32;
+        let bytes_max = self.avoidance.passing_bytes_max(self.streams.full_frame());
+        let passes = frame.content == len
+            && bytes <= bytes_max
+            && !self.may_exhaust_connection()
+            && self.first_lacks_connection_window()
+            && self.streams.may_pass_first(stream, bytes_max.min(self.windows.send_window().available()));
+        if passes {
+            self.avoidance.count_passed(bytes);
+        }
+        passes
+    }
+
+    /// Whether the connection's window would make the frame of the first stream of the queue too
+    /// short.
+    pub(super) fn first_lacks_connection_window(&mut self) -> bool {
+        let needed = self.streams.first_ready_needs().unwrap_or(0);
+        self.windows.send_window().available() < needed
+    }
+
     /// Records that the next frame of a stream is shorter than half of its windows allow.
     #[cold]
     fn record_short_frame(&mut self, stream: StreamKey) {
-        let (now, connection_wait) = (self.timers.now(), self.avoidance.connection_wait);
+        let now = self.timers.now();
         self.avoidance.short_frame_sent();
-        self.avoidance.connection_wait = Wait::No;
-        // Until the timer released the frame, the stream has waited for the peer, however early its
+        // Until the frame was released, the stream has waited for the peer, however early its
         // window opened.
         if let Some(slot) = self.streams.find_mut(stream)
-            && (slot.send.short_wait == Wait::Over || connection_wait == Wait::Over)
+            && slot.send.short_wait == Wait::Over
         {
             slot.send.window_opened_at = now;
         }
@@ -154,7 +183,7 @@ impl Inner {
             return true;
         }
         if send.window.available() < self.windows.send_window().available() {
-            self.avoidance.allows_short(send.window.size(), send.window.uncredited())
+            self.avoidance.allows_short(send.window.reachable(), send.window.in_flight())
         } else {
             self.may_exhaust_connection()
         }
@@ -163,8 +192,7 @@ impl Inner {
     /// Whether the connection's window may make the next frame of any stream short.
     fn may_exhaust_connection(&self) -> bool {
         let window = self.windows.send_window();
-        self.avoidance.connection_wait == Wait::Over
-            || self.avoidance.allows_short(window.size(), window.uncredited())
+        self.avoidance.allows_short(window.reachable(), window.in_flight())
     }
 
     /// Starts the timer of short frames if the connection's window makes the first stream of the
@@ -186,6 +214,7 @@ impl Inner {
             slot.send.left.take(frame.content as u64);
             slot.send.progress_bytes = slot.send.progress_bytes.saturating_add(bytes);
             slot.send.short_wait = Wait::No;
+            slot.receive.content_timer.restart();
         }
         self.avoidance.count_frame(bytes);
         self.streams.rotate(stream);
@@ -222,6 +251,9 @@ impl Inner {
         }
         self.streams.requeue(stream);
         self.watch_connection_window();
+        if self.avoidance.is_standby() {
+            self.avoidance.watch();
+        }
         if self.lifecycle.is_eof() {
             self.reset_blocked();
         }
@@ -231,7 +263,7 @@ impl Inner {
     /// one short frame.
     #[cold]
     fn wait_short(&mut self, stream: StreamKey, window: SendWindow) {
-        if !self.avoidance.allows_short(window.size(), window.uncredited()) {
+        if !self.avoidance.allows_short(window.reachable(), window.in_flight()) {
             return self.avoidance.watch();
         }
         self.avoidance.short_frame_sent();
@@ -249,12 +281,7 @@ impl Inner {
         let waited = slot.send.restart_wait(sent, connection, self.limits.stall_bytes_min);
         let Some(waited) = waited else { return };
         self.streams.wait_from_next_time(stream, waited);
-        if self.outbound.is_empty() {
-            self.timers.arm_for_one_more(Timeout::Stall);
-        } else {
-            // The peer credits no DATA that it has not seen.
-            self.timers.arm_after_transmit(Timeout::Stall);
-        }
+        self.timers.arm_for_one_more(Timeout::Stall);
     }
 
     /// Returns what the connection's window contributes to the wait of a stream.
@@ -291,7 +318,8 @@ impl Inner {
             return None;
         }
         let may_exhaust = self.may_exhaust_connection();
-        self.streams.pop_first(if may_exhaust { u32::MAX } else { self.windows.send_window().available() })
+        let window = if may_exhaust { u32::MAX } else { self.windows.send_window().available() };
+        self.streams.pop_first(window, self.avoidance.passing_bytes_max(self.streams.full_frame()))
     }
 }
 

@@ -124,6 +124,7 @@ impl Inner {
         }
         if let Some(slot) = self.streams.find_mut(stream) {
             slot.send.left = content;
+            slot.receive.content_timer.restart();
             slot.send.tunnel = method == Method::Connect && (200..300).contains(&status);
             if ends_with_headers(method, status) {
                 slot.method = Method::Head;

@@ -4,7 +4,6 @@ use crate::error::{CloseCause, ConnectionError, ErrorCode, StreamError, Timeout}
 use crate::event::ResetCause;
 use crate::pings::{KEEP_ALIVE_PING, SHUTDOWN_PING};
 use crate::shutdown::ShutdownPhase;
-use crate::silly_window::Wait;
 use crate::stream_id::{StreamId, StreamKey};
 use crate::time::Instant;
 
@@ -32,21 +31,16 @@ impl Inner {
         if now == before {
             self.avoidance.count_standing_call(now);
         }
-        self.start_waits(now);
+        self.streams.start_waits(now);
+        if self.avoidance.turn_on() {
+            self.update_full_frame();
+            self.watch_connection_window();
+        }
         self.avoidance.observe_time(now);
         self.timers.enter();
         let outcome = self.handle_due(now);
         self.timers.leave();
         outcome
-    }
-
-    /// Starts the waits for window that calls have begun, unless the output still holds DATA that
-    /// the peer would credit.
-    #[inline]
-    pub(super) fn start_waits(&mut self, now: Instant) {
-        if !self.timers.is_unsent(Timeout::Stall) {
-            self.streams.start_waits(now);
-        }
     }
 
     fn handle_due(&mut self, now: Instant) -> Result<(), ConnectionFailed> {
@@ -84,16 +78,15 @@ impl Inner {
     /// Releases frames that the window makes short and that have waited long enough: see
     /// `silly_window`.
     fn release_short_frames(&mut self, now: Instant) {
-        let mut waiting = self.streams.release_short_frames();
+        let streams_wait = self.streams.release_short_frames(now);
         let connection_window = self.windows.send_window().available();
-        let first_needs = self.streams.first_ready_needs().unwrap_or(0);
-        if connection_window > 0 && connection_window < first_needs {
-            self.avoidance.connection_wait.advance();
-            waiting = true;
-        } else {
-            self.avoidance.connection_wait = Wait::No;
+        let first_waits = connection_window > 0 && self.first_lacks_connection_window();
+        let first_was_vain = self.avoidance.count_connection_wait(first_waits);
+        if first_was_vain {
+            self.windows.wait_was_vain(now);
+            self.update_full_frame();
         }
-        if waiting {
+        if streams_wait || first_waits && !first_was_vain {
             self.avoidance.watch();
             self.avoidance.observe_time(now);
         }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Dependency, Flags, Frame, FrameHeader, FrameType, HEADER_LEN, SettingId, settings::ENTRY_LEN};
-use crate::error::ErrorCode;
+use crate::error_code::ErrorCode;
 use crate::stream_id::StreamId;
 
 impl FrameHeader {

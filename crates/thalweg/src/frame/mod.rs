@@ -22,8 +22,8 @@ mod settings;
 
 use thalweg_hpack::KnownName;
 
-use crate::error::ErrorCode;
-use crate::headers::validate;
+use crate::error_code::ErrorCode;
+use crate::headers::{authority, validate};
 use crate::stream_id::StreamId;
 
 pub use settings::{SettingEntries, SettingId};
@@ -36,6 +36,10 @@ pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The largest payload that SETTINGS_MAX_FRAME_SIZE can allow, bytes (RFC 9113 §4.2).
 pub const PAYLOAD_LEN_MAX: u32 = (1 << 24) - 1;
+
+/// The largest payload that every peer accepts, bytes: the least and the initial value of
+/// SETTINGS_MAX_FRAME_SIZE (RFC 9113 §6.5.2).
+pub(crate) const PAYLOAD_LEN_DEFAULT: u32 = 1 << 14;
 
 /// A frame type (RFC 9113 §6); unknown types are allowed and kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -314,8 +318,8 @@ impl<'a> Iterator for OriginEntries<'a> {
 /// server.
 fn is_origin(text: &[u8]) -> bool {
     let Some(at) = text.windows(3).position(|separator| separator == b"://") else { return false };
-    let (scheme, authority) = (&text[..at], &text[at + 3..]);
+    let (scheme, host) = (&text[..at], &text[at + 3..]);
     text.is_ascii()
         && validate::check_pseudo_value(KnownName::SCHEME, scheme).is_ok()
-        && validate::check_pseudo_value(KnownName::AUTHORITY, authority).is_ok()
+        && authority::check(host, Some(scheme)).is_ok()
 }

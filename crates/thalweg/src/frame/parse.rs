@@ -1,7 +1,7 @@
 //! Parses frames: from bytes to views. Each function checks what one frame alone can show.
 
 use super::{Dependency, Flags, Frame, FrameHeader, FrameType, HEADER_LEN, OriginEntries, SettingEntries};
-use crate::error::ErrorCode;
+use crate::error_code::ErrorCode;
 use crate::stream_id::StreamId;
 use crate::violation::Violation;
 

@@ -174,11 +174,43 @@ pub fn header_name(known_name: KnownName) -> Option<&'static HeaderName> {
 
 /// Returns the fields of a map for a `send_*` call; sensitive values are marked as never indexed.
 /// Does not allocate.
-pub fn map_fields(map: &HeaderMap) -> impl Iterator<Item = Field<'_>> {
-    map.iter().map(|(name, value)| {
+pub fn map_fields(map: &HeaderMap) -> impl Iterator<Item = Field<'_>> + Clone {
+    MapFields { map, rest: map.iter(), taken: 0 }
+}
+
+/// The fields of a map. The map's own iterator cannot be cloned.
+struct MapFields<'a> {
+    map: &'a HeaderMap,
+    rest: http::header::Iter<'a, HeaderValue>,
+    /// The fields before `rest`.
+    taken: usize,
+}
+
+impl<'a> Iterator for MapFields<'a> {
+    type Item = Field<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Field<'a>> {
+        let (name, value) = self.rest.next()?;
+        self.taken += 1;
         let field = Field::new(name.as_str().as_bytes(), value.as_bytes());
-        if value.is_sensitive() { field.sensitive() } else { field }
-    })
+        Some(if value.is_sensitive() { field.sensitive() } else { field })
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.rest.size_hint()
+    }
+}
+
+impl Clone for MapFields<'_> {
+    fn clone(&self) -> Self {
+        let mut rest = self.map.iter();
+        for _ in 0..self.taken {
+            rest.next();
+        }
+        Self { map: self.map, rest, taken: self.taken }
+    }
 }
 
 impl<'a> Request<'a> {

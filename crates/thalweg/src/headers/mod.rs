@@ -4,6 +4,7 @@
 //! which moves none before its next block; at most one block is kept, never more than
 //! `Config::header_list_bytes_max` allows.
 
+pub(crate) mod authority;
 #[cfg(feature = "http")]
 pub(crate) mod http;
 pub(crate) mod outbound_fields;

@@ -3,8 +3,9 @@
 //! inserted.
 
 use smallvec::SmallVec;
-use thalweg_hpack::{Encoder, Field, KnownName, TableMatch};
+use thalweg_hpack::{Encoder, Field, Indexing, KnownName, TableMatch};
 
+use super::authority::{self, AuthorityClass};
 use super::validate;
 use crate::error::SendError;
 use crate::message::{Request, Status};
@@ -38,7 +39,7 @@ pub(crate) fn request<'a, 'f: 'a>(
         let violation = if is_connect { Violation::ConnectPseudo } else { Violation::PseudoMissing };
         return Err(SendError::Malformed(violation));
     }
-    if tunnel && !request.authority.is_some_and(validate::is_destination) {
+    if tunnel && !request.authority.is_some_and(authority::is_destination) {
         return Err(SendError::Malformed(Violation::ConnectPseudo));
     }
     if request.path == Some(b"*") && request.method != b"OPTIONS" {
@@ -53,11 +54,16 @@ pub(crate) fn request<'a, 'f: 'a>(
     ];
     for (known_name, value) in pseudos {
         let Some(value) = value else { continue };
-        let field = Field::with_known_name(known_name, value);
+        let mut field = Field::with_known_name(known_name, value);
         let found = encoder.find(&field);
         // The static table has an empty `:authority`.
         if !found.is_found() || value.is_empty() {
-            validate::check_pseudo_value(known_name, value).map_err(SendError::Malformed)?;
+            let checked = if known_name == KnownName::AUTHORITY {
+                check_authority(&mut field, request.scheme)
+            } else {
+                validate::check_pseudo_value(known_name, value)
+            };
+            checked.map_err(SendError::Malformed)?;
         }
         list.push((field, found));
     }
@@ -66,6 +72,18 @@ pub(crate) fn request<'a, 'f: 'a>(
     validate::check_hosts(request.authority, request.scheme, hosts.map(|field| field.value))
         .map_err(SendError::Malformed)?;
     Ok(content_length)
+}
+
+/// Validates an authority. One that http and https do not allow stays out of the table, whose
+/// entries pass for every scheme.
+fn check_authority(field: &mut Field<'_>, scheme: Option<&[u8]>) -> Result<(), Violation> {
+    if authority::classify(field.value)? == AuthorityClass::Other {
+        if authority::is_http(scheme) {
+            return Err(Violation::AuthorityInvalid);
+        }
+        field.indexing = Indexing::NotIndexed;
+    }
+    Ok(())
 }
 
 /// Collects a response into `list`, which is empty. Returns its content-length.

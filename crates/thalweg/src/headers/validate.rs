@@ -4,9 +4,10 @@
 //! Invariants: a block that passes is a well-formed request, response, trailer section or promised
 //! request. The rules for sent messages are the same: `outbound_fields` calls the same functions.
 
-use thalweg_hpack::{Checked, Decoded, Field, KnownName, name_is_valid, value_is_valid};
+use thalweg_hpack::{Checked, Decoded, Field, KnownName, SinkAction, name_is_valid, value_is_valid};
 
 use super::Headers;
+use super::authority::{self, AuthorityClass};
 use crate::violation::Violation;
 
 /// The kind of a block.
@@ -71,6 +72,8 @@ pub(crate) struct Validator {
     allowed: u8,
     seen: u8,
     has_host: bool,
+    /// Whether `:authority` is none of http or https.
+    is_other_authority: bool,
     path_is_asterisk: bool,
     info: BlockInfo,
     violation: Option<Violation>,
@@ -84,22 +87,23 @@ impl Validator {
             allowed: kind.pseudos(),
             seen: 0,
             has_host: false,
+            is_other_authority: false,
             path_is_asterisk: false,
             info: BlockInfo::default(),
             violation: None,
         }
     }
 
-    /// Validates the next field. Returns whether the block is valid so far; if not, the remaining
-    /// fields need not be passed.
+    /// Validates the next field. Returns `Stop` if the block is malformed: the remaining fields
+    /// need not be passed.
     #[inline(always)]
-    pub(crate) fn field(&mut self, decoded: &Decoded<'_>) -> bool {
+    pub(crate) fn field(&mut self, decoded: &Decoded<'_>) -> SinkAction {
         let checked = decoded.checked();
         match NAME_CLASSES[usize::from(decoded.known_name().id())] {
             NameClass::Regular => {
                 self.allowed = 0;
                 if checked >= Checked::Both {
-                    return true;
+                    return SinkAction::Valid;
                 }
             }
             // These need no further checks, except for the method.
@@ -112,19 +116,21 @@ impl Validator {
                 if bit == METHOD {
                     self.info.method = method_of(decoded.field().value);
                 }
-                return true;
+                return SinkAction::Valid;
             }
             _ => {}
         }
         self.check_value(&decoded.field(), checked)
     }
 
-    fn check_value(&mut self, field: &Field<'_>, checked: Checked) -> bool {
+    fn check_value(&mut self, field: &Field<'_>, checked: Checked) -> SinkAction {
         match self.check(field, checked) {
-            Ok(()) => true,
+            // Another block may have another scheme: the table must not mark this one as valid.
+            Ok(()) if self.is_other_authority => SinkAction::Unchecked,
+            Ok(()) => SinkAction::Valid,
             Err(violation) => {
                 self.violation = Some(violation);
-                false
+                SinkAction::Stop
             }
         }
     }
@@ -170,10 +176,13 @@ impl Validator {
         }
         // Its value was validated before, or is one of the static table.
         if checked == Checked::Validated {
-            Ok(())
-        } else {
-            check_pseudo_value(field.known_name(), field.value)
+            return Ok(());
         }
+        if bit == AUTHORITY {
+            self.is_other_authority = authority::classify(field.value)? == AuthorityClass::Other;
+            return Ok(());
+        }
+        check_pseudo_value(field.known_name(), field.value)
     }
 
     /// Returns why a pseudo-header field is not allowed at its place.
@@ -256,13 +265,17 @@ impl Validator {
         }
         if self.info.method == Method::Connect && !extended {
             // RFC 9113 §8.5: a plain CONNECT has `:authority` and no other pseudo-header field.
-            if self.seen & (SCHEME | PATH) != 0 || !headers.authority().is_some_and(is_destination) {
+            if self.seen & (SCHEME | PATH) != 0 || !headers.authority().is_some_and(authority::is_destination)
+            {
                 return Err(Violation::ConnectPseudo);
             }
         } else if self.seen & (SCHEME | PATH) != SCHEME | PATH {
             return Err(Violation::PseudoMissing);
         } else if extended && self.seen & AUTHORITY == 0 {
             return Err(Violation::ConnectPseudo);
+        }
+        if self.is_other_authority && authority::is_http(headers.scheme()) {
+            return Err(Violation::AuthorityInvalid);
         }
         if self.path_is_asterisk && self.info.method != Method::Options {
             return Err(Violation::PathInvalid);
@@ -298,9 +311,13 @@ pub(crate) fn check_hosts<'a>(
         Some(authority) => authority,
         None => match hosts.next() {
             None => return Ok(()),
-            // RFC 9110 §7.2: an empty host belongs to a target without an authority.
-            Some(host) if host.is_empty() || is_authority(host) => host,
-            Some(_) => return Err(Violation::AuthorityInvalid),
+            Some(host) => {
+                // RFC 9110 §7.2: an empty host belongs to a target without an authority.
+                if !host.is_empty() {
+                    authority::check(host, scheme)?;
+                }
+                host
+            }
         },
     };
     let first = normal_authority(first, scheme);
@@ -322,17 +339,8 @@ fn normal_authority<'a>(authority: &'a [u8], scheme: Option<&[u8]>) -> &'a [u8] 
     if port.is_empty() || port == implied { host } else { authority }
 }
 
-/// RFC 9110 §9.3.6: whether an authority is the destination of a tunnel, a host and the number of a
-/// port.
-pub(crate) fn is_destination(authority: &[u8]) -> bool {
-    let Some((host, port)) = split_port(authority) else { return false };
-    let number =
-        port.iter().try_fold(0u16, |sum, digit| sum.checked_mul(10)?.checked_add(u16::from(digit - b'0')));
-    !host.is_empty() && number.is_some_and(|number| number > 0)
-}
-
 /// Splits the port off an authority: decimal digits, or nothing, after the last colon.
-pub(crate) fn split_port(authority: &[u8]) -> Option<(&[u8], &[u8])> {
+fn split_port(authority: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = authority.iter().rposition(|byte| *byte == b':')?;
     let (host, port) = (&authority[..colon], &authority[colon + 1..]);
     port.iter().all(u8::is_ascii_digit).then_some((host, port))
@@ -386,12 +394,12 @@ fn check_outbound_special(field: &Field<'_>) -> Result<(), Violation> {
     }
 }
 
-/// Validates the value of a pseudo-header field by itself; `parse_status` validates `:status`.
+/// Validates the value of a pseudo-header field by itself; `parse_status` validates `:status`, and
+/// `authority` validates `:authority`.
 #[inline]
 pub(crate) fn check_pseudo_value(known_name: KnownName, value: &[u8]) -> Result<(), Violation> {
     let (good, violation) = match known_name {
         KnownName::PATH => (is_path(value), Violation::PathInvalid),
-        KnownName::AUTHORITY => (is_authority(value), Violation::AuthorityInvalid),
         KnownName::METHOD => (is_token(value), Violation::MethodInvalid),
         KnownName::SCHEME => (is_scheme(value), Violation::SchemeInvalid),
         _ => (is_token(value), Violation::FieldValueInvalid),
@@ -449,14 +457,14 @@ fn is_path(value: &[u8]) -> bool {
     (value.first() == Some(&b'/') && no_byte(value, |word| equals(word, b'#'))) || value == b"*"
 }
 
-/// RFC 9113 §8.3.1: no user information. RFC 9110 §4.2.1: the host is not empty. We also reject
-/// controls, space, and what would end an authority.
+/// RFC 9113 §8.3.1: no user information. We also reject controls, space, and what would end an
+/// authority. The rules of http and https are in `authority`.
 #[inline]
-fn is_authority(value: &[u8]) -> bool {
+pub(super) fn is_other_authority(value: &[u8]) -> bool {
     // A slash and a question mark differ in one bit.
     let slash_or_mark = |word| equals(word | (ONES * 0x10), b'?');
     let ends = |word| equals(word, b'@') | slash_or_mark(word) | equals(word, b'#') | equals(word, b'\\');
-    !matches!(value, [] | [b':', ..]) && no_byte(value, ends)
+    !value.is_empty() && no_byte(value, ends)
 }
 
 /// Whether `text` has no control, space or DEL, and nothing that `forbidden` finds. Reads eight
@@ -578,8 +586,8 @@ mod tests {
                 value[0] = b'a';
                 value[at] = byte;
                 assert_eq!(
-                    is_authority(&value),
-                    common && !b"@/?\\".contains(&byte) && (at > 0 || byte != b':'),
+                    is_other_authority(&value),
+                    common && !b"@/?\\".contains(&byte),
                     "authority, {byte:#x} at {at}"
                 );
                 let known_name = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -590,6 +598,6 @@ mod tests {
             }
         }
         assert!(is_path(b"*") && is_path(b"/") && !is_path(b"") && !is_path(b"*/"));
-        assert!(!is_authority(b"") && !is_authority(b":") && !is_token(b"") && !is_scheme(b""));
+        assert!(!is_other_authority(b"") && !is_token(b"") && !is_scheme(b""));
     }
 }

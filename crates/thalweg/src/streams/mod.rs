@@ -19,7 +19,6 @@ use self::slot::{Blocked, BlockedSince, NO_SLOT, QueuePlace, Slot};
 use self::state::{HalfState, State};
 use crate::flow::take_credit;
 use crate::priority::Priority;
-use crate::silly_window::Wait;
 use crate::stream_id::{StreamId, StreamKey};
 use crate::time::Instant;
 
@@ -315,13 +314,12 @@ impl Streams {
 
     /// Releases the short frames of streams that have waited long enough. Returns whether others
     /// still wait.
-    pub(crate) fn release_short_frames(&mut self) -> bool {
+    pub(crate) fn release_short_frames(&mut self, now: Instant) -> bool {
         let (full_frame, mut blocked, mut from) = (self.full_frame, false, 0);
         while let Some(stream) = self.find_from(from, |_, slot| slot.send.waits_short(full_frame)) {
             from = stream.index() + 1;
             let Some(slot) = self.find_mut(stream) else { continue };
-            slot.send.short_wait.advance();
-            blocked |= slot.send.short_wait != Wait::Over;
+            blocked |= slot.send.wait_longer(now);
             self.enqueue_if_sendable(stream);
         }
         blocked
@@ -405,12 +403,14 @@ impl Streams {
         self.find(stream).map(|slot| slot.send.needed_window(self.full_frame))
     }
 
-    /// Takes the first stream off the queue, unless the connection's window is too small for it.
-    /// Its key is good for one more frame.
-    pub(crate) fn pop_first(&mut self, connection_window: u32) -> Option<StreamKey> {
-        let (key, stream) = self.first()?;
+    /// Takes the first stream off the queue. If the connection's window is too small for it, takes
+    /// another one instead of which one frame of up to `passing_bytes_max` bytes carries all. Its
+    /// key is good for one more frame.
+    pub(crate) fn pop_first(&mut self, connection_window: u32, passing_bytes_max: u32) -> Option<StreamKey> {
+        let (mut key, mut stream) = self.first()?;
         if self.find(stream)?.send.needed_window(self.full_frame) > connection_window {
-            return None;
+            let bytes_max = passing_bytes_max.min(connection_window);
+            (key, stream) = self.find_complete(key, bytes_max)?;
         }
         self.dequeue(stream);
         if let Some(slot) = self.find_mut(stream) {
@@ -418,6 +418,30 @@ impl Streams {
             slot.send.queue_key = key;
         }
         Some(stream)
+    }
+
+    /// Returns a queued stream, near the head of its class and no less urgent than `first`, of
+    /// which one frame of up to `bytes_max` bytes carries all.
+    #[cold]
+    fn find_complete(&self, first: QueueKey, bytes_max: u32) -> Option<(QueueKey, StreamKey)> {
+        self.send_queue.find_near_heads(|key, stream| {
+            queued_key_of(&self.slots, stream) == key
+                && key.urgency() <= first.urgency()
+                && self.find(stream).is_some_and(|slot| slot.send.is_complete_in(bytes_max))
+        })
+    }
+
+    /// Whether a stream may pass the first one of the queue with a frame of up to `bytes_max` bytes
+    /// that carries all: it is no less urgent, and precedes those for which `find_complete` finds
+    /// the same.
+    #[cold]
+    pub(crate) fn may_pass_first(&mut self, stream: StreamKey, bytes_max: u32) -> bool {
+        let Some((first, _)) = self.first() else { return true };
+        let key = self.queue_key(stream);
+        key.urgency() <= first.urgency()
+            && self
+                .find_complete(first, bytes_max)
+                .is_none_or(|(other_key, other)| other == stream || self.send_queue.precedes(key, other_key))
     }
 
     /// Whether a stream may send the next frame: no queued stream precedes it.

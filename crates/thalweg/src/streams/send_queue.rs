@@ -63,7 +63,7 @@ impl QueueKey {
         Self(u64::from(urgency) << URGENCY_SHIFT | (class as u64) << CLASS_SHIFT | order)
     }
 
-    const fn urgency(self) -> u8 {
+    pub(super) const fn urgency(self) -> u8 {
         (self.0 >> URGENCY_SHIFT) as u8
     }
 
@@ -204,6 +204,19 @@ impl SendQueue {
         first
     }
 
+    /// Returns the first stream that is wanted, among those that are close to the head of their
+    /// class: at most [`NEAR_HEAD`] of each.
+    pub(crate) fn find_near_heads(
+        &self,
+        wanted: impl Fn(QueueKey, StreamKey) -> bool,
+    ) -> Option<(QueueKey, StreamKey)> {
+        let classes = self.classes.as_deref()?;
+        // The first elements of a heap's memory are its upper levels.
+        let near = classes.iter().flat_map(|class| class.iter().take(NEAR_HEAD));
+        let near = near.map(|Reverse(entry)| *entry).filter(|(key, stream)| wanted(*key, *stream));
+        near.reduce(|first, other| if self.turns.precedes(other.0, first.0) { other } else { first })
+    }
+
     /// Whether the stream with the key `one` precedes the one with the key `other`.
     #[inline]
     pub(crate) fn precedes(&self, one: QueueKey, other: QueueKey) -> bool {
@@ -290,6 +303,9 @@ const URGENCY_SHIFT: u32 = 61;
 const CLASS_SHIFT: u32 = 59;
 /// What an identifier of 31 bits leaves of the 59 bits below the class.
 const SEQUENCE_BITS: u32 = 28;
+/// How many entries of a class `find_near_heads` looks at: all of them, stale ones included, while
+/// at most 8 streams are queued.
+const NEAR_HEAD: usize = 16 + STALE_MAX;
 /// How many stale entries remain in any case.
 const STALE_MAX: usize = 16;
 /// Frames of sequential streams after which another class of the same urgency sends one.
@@ -334,6 +350,23 @@ mod tests {
             assert!((1..=2 + STALE_MAX + 1).contains(&entries), "{entries} entries");
         }
         assert_eq!(queue.first(|stream| [QueueKey::NONE, other][stream.index()]), Some((other, second)));
+    }
+
+    #[test]
+    fn a_stream_near_the_head_is_found_in_the_order_of_the_queue() {
+        let mut queue = SendQueue::new();
+        for id in (1..=65).step_by(2) {
+            queue.enqueue(stream(id), Priority::default(), Class::RoundRobin);
+        }
+        queue.enqueue(stream(67), Priority::new(4, false), Class::Sequential);
+        let find = |wanted: &[u32]| {
+            let found = queue.find_near_heads(|_, stream| wanted.contains(&stream.id().as_u32()));
+            found.map(|(_, stream)| stream.id().as_u32())
+        };
+        assert_eq!(find(&[67, 15, 5, 7]), Some(5));
+        assert_eq!(find(&[67]), Some(67));
+        assert_eq!(find(&[63, 65]), Some(63));
+        assert_eq!(find(&[65]), None, "it is the 33rd of its class");
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Blocked {
     /// Marks a wait that starts at the next time; the bits below it count nanoseconds.
     const NEXT_TIME: u64 = 1 << 63;
 
-    /// The stream is blocked. Times and waits beyond 292 years are taken for that many.
+    /// Creates the state of a blocked stream. Times and waits are at most 292 years long.
     pub(super) fn from(since: BlockedSince) -> Self {
         match since {
             BlockedSince::NextTime { waited } => {
@@ -149,14 +149,14 @@ pub(crate) struct ContentTimer(Instant);
 impl ContentTimer {
     /// The content may take any time.
     pub(crate) const OFF: Self = Self(Instant::NEVER);
-    /// Time counts from the next expiry of the timeout: the peer got window or an informational
-    /// response meanwhile.
+    /// Time counts from the next expiry of the timeout: the peer got window, content or a response
+    /// meanwhile.
     pub(crate) const PENDING: Self = Self(Instant::from_nanos(u64::MAX - 1));
 
     /// Counts the time from `start`, or from later content on the connection.
     #[inline]
     pub(crate) fn since(start: Instant) -> Self {
-        // Five centuries after the origin, time is no longer told apart from `PENDING`.
+        // Five centuries after the origin, time can no longer be distinguished from `PENDING`.
         Self(start.min(Self::PENDING.0))
     }
 
@@ -270,17 +270,43 @@ impl SendHalf {
     /// `silly_window`.
     #[inline]
     pub(crate) fn shortest_frame(&self, full_frame: u32) -> u32 {
-        full_frame.min((self.window.size() / 2).max(1))
+        full_frame.min((self.window.reachable() / 2).max(1))
     }
 
     /// Adds a WINDOW_UPDATE, and returns by how much it exceeds what was sent. `None`: the window
-    /// would exceed 2^31-1, and has not changed.
+    /// would exceed 2^31-1, and has not changed. `frame_bytes_max`: the longest frame that the peer
+    /// takes.
     #[inline]
-    pub(crate) fn credit(&mut self, increment: u32, full_frame: u32, now: Instant) -> Option<u32> {
+    pub(crate) fn credit(
+        &mut self,
+        increment: u32,
+        full_frame: u32,
+        frame_bytes_max: u32,
+        now: Instant,
+    ) -> Option<u32> {
         if !self.has_window(full_frame) {
             self.window_opened_at = now;
         }
-        self.window.add(increment)
+        self.window.add(increment, frame_bytes_max)
+    }
+
+    /// Counts an expiry of the timer while the next frame is short. Returns whether it waits on.
+    pub(super) fn wait_longer(&mut self, now: Instant) -> bool {
+        self.short_wait.advance();
+        if self.short_wait != Wait::Over {
+            return true;
+        }
+        self.window.wait_was_vain();
+        // Until now the stream has waited for the peer, however early its window opened.
+        self.window_opened_at = now;
+        false
+    }
+
+    /// Whether one frame can carry all that the blocked stream has, if the connection's window
+    /// allows `bytes`.
+    #[inline]
+    pub(super) fn is_complete_in(&self, bytes: u32) -> bool {
+        self.blocked_bytes <= bytes.min(self.window.available())
     }
 
     /// Changes the window with the peer's SETTINGS_INITIAL_WINDOW_SIZE. `None`: it would exceed
@@ -406,7 +432,7 @@ mod tests {
         assert_eq!(send.waits_since(connection, at(40)), Some(at(10)));
         send.progress_bytes = 100;
         assert_eq!(send.restart_wait(true, connection, 100), Some(Duration::ZERO), "enough progress");
-        assert_eq!(send.window.add(900), Some(0));
+        assert_eq!(send.window.add(900, 16_384), Some(0));
         assert_eq!(send.waits_since(connection, at(40)), Some(at(40)), "the window is open");
         assert_eq!(send.blocked.since(), Some(BlockedSince::Time(at(40))));
     }
@@ -417,10 +443,10 @@ mod tests {
         let mut send = Slot::new(State::opened(true, false), Method::Other, 1000, 0).send;
         send.blocked_bytes = 2000;
         send.window.take(500);
-        assert_eq!(send.credit(1, 16_384, at(1)), Some(0));
+        assert_eq!(send.credit(1, 16_384, 16_384, at(1)), Some(0));
         assert_eq!(send.window_opened_at, Instant::ZERO, "500 bytes are a whole frame here");
         send.window.take(2);
-        assert_eq!(send.credit(1, 16_384, at(2)), Some(0));
+        assert_eq!(send.credit(1, 16_384, 16_384, at(2)), Some(0));
         assert_eq!(send.window_opened_at, at(2));
         assert_eq!(send.shift_window(1000, 16_384, at(3)), Some(()));
         assert_eq!(send.window_opened_at, at(2), "500 bytes again");
@@ -456,7 +482,7 @@ mod tests {
         assert_eq!(Blocked::from(longest).since(), Some(waits[3]), "blocked nevertheless");
         assert_eq!(Blocked::from(BlockedSince::Time(Instant::NEVER)).since(), Some(waits[1]));
         assert_eq!(Blocked::NO.since(), None);
-        assert_eq!(size_of::<Slot>(), 104, "the memory of each open stream");
+        assert_eq!(size_of::<Slot>(), 112, "the memory of each open stream");
     }
 
     #[test]

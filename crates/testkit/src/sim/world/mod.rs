@@ -569,7 +569,7 @@ impl World {
             expect_sent(sent, &side.over, "send_informational")
                 .or_else(|error| tolerate(is_honest, error))?;
         }
-        self.respond(stream, index, exchange.status, &exchange.response)
+        self.respond(stream, index, exchange.status, &content::response(&exchange))
     }
 
     /// Responds on promised streams, as far as the client's limit allows.
@@ -678,7 +678,9 @@ impl World {
                 self.transmit(end)?;
             }
             let living = self.living(end);
-            let handled = self.side(end).endpoint.handle_timeout(now);
+            let side = self.side(end);
+            side.data.handles_timeout();
+            let handled = side.endpoint.handle_timeout(now);
             if let Err(error) = handled {
                 self.log(|| format!("{end:?} has failed: {error}"));
                 self.judge_timeout(end, error)?;

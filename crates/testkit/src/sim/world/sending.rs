@@ -18,7 +18,7 @@ impl World {
             let Some(stream_progress) =
                 stream_progress.filter(|stream_progress| stream_progress.out.is_truncated)
             else {
-                return Err(format!("{end:?}: stream {id} may go on, and it was not cut short"));
+                return Err(format!("{end:?}: stream {id} is reported as writable, and it was not blocked"));
             };
             stream_progress.out.is_truncated = false;
             let before = stream_progress.out.sent;

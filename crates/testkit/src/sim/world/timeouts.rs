@@ -32,10 +32,10 @@ impl World {
         if !side.timeouts.knows_output() {
             return Ok(());
         }
-        let mut said = Vec::new();
-        self.transmit_each(end, |frame| said.push(frame.clone()))?;
+        let mut sent = Vec::new();
+        self.transmit_each(end, |frame| sent.push(frame.clone()))?;
         let timeouts = &mut self.ends[end as usize].timeouts;
-        for frame in &said {
+        for frame in &sent {
             let fired = timeouts.says_in_time(frame, now).map_err(|breach| format!("{end:?}: {breach}"))?;
             if let Some(timeout) = fired {
                 self.coverage.note(&format!("timeout: {timeout:?}"));

@@ -10,11 +10,11 @@ use thalweg::{
     Client, CloseReport, Event, HeadersKind, Instant, Server, Settings, Splice, StreamId, StreamKey,
 };
 
+use super::{ReplayError, ReplayEvent};
 use crate::call::Call;
 use crate::digest::Digest;
 use crate::recorder::{RecordOptions, Recorder};
 use crate::recording::{RecordedRole, Recording, Start};
-use crate::replay::{ReplayError, ReplayEvent};
 
 pub(crate) struct Replayer<'a> {
     recorder: AnyRecorder,
