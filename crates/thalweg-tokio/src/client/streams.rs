@@ -19,6 +19,7 @@ use thalweg_http::Method;
 use thalweg_http::content::{Content, ContentError, Digits, Plan, announced_length, received_length};
 use thalweg_http::exchange::{Actions, End, Exchange, Frame, Input, Timeouts};
 use thalweg_http::expect::{ClientExpect, Expectation, Gate, without_expect};
+use thalweg_http::transport::Exchanges;
 use thalweg_io::{ConnectionEnd, SplicingConnection};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -504,6 +505,29 @@ where
 
     fn next_deadline(&self) -> Option<Instant> {
         self.timers.next()
+    }
+
+    fn handle_transport(&mut self, exchanges: Exchanges, connection: &mut SplicingConnection<Client>) {
+        // The end of the connection follows in the other cases, and fails what is incomplete.
+        if exchanges != Exchanges::ReceiveOnly {
+            return;
+        }
+        self.permits.close();
+        self.submitted.close();
+        let mut unsent = std::mem::take(&mut self.waiting);
+        while let Ok(pending) = self.submitted.try_recv() {
+            unsent.push_back(pending);
+        }
+        for pending in unsent {
+            pending.inbox.fail(Error::GoingAway);
+        }
+        for index in 0..self.streams.len() {
+            let Some(Some(entry)) = self.streams.get_mut(index) else { continue };
+            let stream = entry.stream;
+            let input = if entry.exchange.is_tunnel() { Input::SourceDropped } else { Input::SourceWithheld };
+            drop_body(stream, entry.content.take());
+            self.handle_local(stream, input, connection, || CANCELLED);
+        }
     }
 
     fn handle_event(&mut self, event: Event<'_, '_>) -> Action {
