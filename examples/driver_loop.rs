@@ -78,6 +78,7 @@ impl Loop {
                 read: event.is_readable() || event.is_error(),
                 write: event.is_writable(),
                 hangup: event.is_read_closed() || event.is_error(),
+                lost: event.is_write_closed() || event.is_error(),
             };
             turns.push((event.token(), ready));
         }

@@ -149,14 +149,20 @@ fn after_a_write_error_the_peers_goaway_is_still_received() {
         assert!(Instant::now() < deadline, "it is not opened");
         let _ = driver.turn(Readiness::ALL);
     }
-    // The server sent GOAWAY with nothing processed, and closed; after a write error the rest of
-    // its output is not read.
+    // The server sent GOAWAY with nothing processed, and closed; after a write error its
+    // output is read to the end, byte by byte.
     pipe.send(&wire([&settings(), &settings_ack(), &goaway(0, ErrorCode::NO_ERROR)]));
     pipe.with(|ends| {
         ends.step = Some(1);
         ends.write_fails = Some(ErrorKind::BrokenPipe);
+        ends.has_ended = true;
     });
-    let Turn::Ended(end) = driver.turn(Readiness::ALL) else { panic!("the connection has not ended") };
+    let end = loop {
+        assert!(Instant::now() < deadline, "the connection has not ended");
+        if let Turn::Ended(end) = driver.turn(Readiness::ALL) {
+            break end;
+        }
+    };
     assert_eq!(end.transport.as_ref().map(io::Error::kind), Some(ErrorKind::BrokenPipe));
     let error = caller.join().unwrap();
     assert!(error.is_retryable(), "GOAWAY states that the server did not process it: {error}");
@@ -174,6 +180,9 @@ fn a_write_side_closed_at_every_point_of_the_output_leaves_no_caller_waiting() {
         });
         bench.pipe.with(|ends| ends.write_fails = Some(ErrorKind::BrokenPipe));
         bench.pipe.send(&wire([&rst_stream(5, ErrorCode::CANCEL), &get(7, "/")]));
+        bench.until(|pipe| pipe.with(|ends| ends.write_failed).then_some(()));
+        // The input of a few stays open, and is read for a second.
+        bench.pipe.with(|ends| ends.has_ended = room % 650 != 0);
         let end = to_the_end(&mut bench);
         assert!(end.transport.is_some(), "room {room}: {end}");
         assert_eq!(bench.driver.live_streams(), 0, "room {room}");

@@ -51,6 +51,7 @@ on_threads!(
     an_upload_ends_with_the_reader_of_its_response,
     the_next_request_takes_the_place_of_an_upload_that_was_refused,
     the_connection_ends_with_its_last_handle_during_an_upload,
+    a_final_response_outlives_the_transport,
 );
 
 // To be added to the lists as they pass:

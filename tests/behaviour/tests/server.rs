@@ -62,6 +62,8 @@ on_threads!(
     an_upload_that_does_not_end_after_its_response_is_reset,
     a_violation_after_an_early_response_is_still_a_violation,
     a_client_that_half_closes_gets_its_answer,
+    the_handler_of_a_client_that_has_gone_is_cancelled,
+    the_handler_of_a_client_that_has_gone_after_goaway_is_cancelled,
 );
 
 // To be added to the lists as they pass:

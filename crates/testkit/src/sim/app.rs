@@ -131,7 +131,8 @@ impl Incoming {
     /// Creates the expectation of a response.
     pub fn response(index: u32, exchange: &Exchange) -> Self {
         let body = content::response_body(exchange);
-        let Exchange { informational, status, response: message, .. } = *exchange;
+        let Exchange { informational, status, .. } = *exchange;
+        let message = content::response(exchange);
         Self { message, body, index, informational, status, stage: Stage::Head, got: 0 }
     }
 
@@ -332,7 +333,7 @@ impl App {
             return Err(format!("stream {id} got {headers:?} for {exchange:?}"));
         }
         let inc = Incoming::begun(index, exchange.request, Stage::Body);
-        let out = Message { body: content::response_body(&exchange), ..exchange.response };
+        let out = Message { body: content::response_body(&exchange), ..content::response(&exchange) };
         self.streams.insert(id, StreamProgress::new(stream, out, Stage::Head, inc));
         if end {
             self.receive_end(stream, 0, false)?;

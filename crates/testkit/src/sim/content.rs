@@ -22,10 +22,21 @@ pub fn matches(bytes: &[u8], stream: u32, from: Side, offset: u32) -> bool {
     bytes.iter().zip(offset..).all(|(seen, offset)| *seen == byte(stream, from, offset))
 }
 
+/// Whether a response ends with its headers (RFC 9110 §6.4.1).
+const fn ends_with_headers(exchange: &Exchange) -> bool {
+    matches!(exchange.method, Method::Head) || matches!(exchange.status, 204 | 304)
+}
+
 /// Returns the number of bytes of content that a response has.
 pub const fn response_body(exchange: &Exchange) -> u32 {
-    let without = matches!(exchange.method, Method::Head) || matches!(exchange.status, 204 | 304);
-    if without { 0 } else { exchange.response.body }
+    if ends_with_headers(exchange) { 0 } else { exchange.response.body }
+}
+
+/// Returns the response of an exchange. It has no trailers where it ends with its headers; the
+/// length that it announces stays.
+pub const fn response(exchange: &Exchange) -> Message {
+    let trailers = exchange.response.trailers && !ends_with_headers(exchange);
+    Message { trailers, ..exchange.response }
 }
 
 /// The regular fields of a message.

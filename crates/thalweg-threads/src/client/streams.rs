@@ -213,15 +213,18 @@ impl Host for ClientStreams {
 
     fn stream_reset(&mut self, _: StreamKey) {}
 
+    fn output_failed(&mut self, error: &Error) {
+        for open in self.pending.drain(..) {
+            open.exchange.deliver_end(error.clone());
+        }
+    }
+
     fn after_events(&mut self, _: Instant) -> Option<Duration> {
         None
     }
 
     fn connection_ended(&mut self, end: &Arc<ConnectionEnd>) {
-        let error = Error::Connection { end: Arc::clone(end), processed: false };
-        for open in self.pending.drain(..) {
-            open.exchange.deliver_end(error.clone());
-        }
+        self.output_failed(&Error::Connection { end: Arc::clone(end), processed: false });
         self.pushes.close();
         self.end_signal.set(end, false);
     }

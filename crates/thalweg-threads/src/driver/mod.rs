@@ -21,9 +21,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thalweg::{
-    ConfigError, ConnectionError, ErrorCode, Event, Headers, HeadersKind, Role, Status, StreamKey,
+    ConfigError, ConnectionError, ErrorCode, Event, Headers, HeadersKind, OpenError, Status, StreamKey,
 };
+use thalweg_http::Role;
 use thalweg_http::exchange::Input as Life;
+use thalweg_http::transport::{Close, Exchanges, READ_TIME_MAX, Read, Write};
 use thalweg_io::{
     Clock, CloseEvent, CloseLimits, CloseStep, ConnectionCounters, ConnectionEnd, Handle, LingeringClose,
     NegotiationError, Rejection, SplicingConnection,
@@ -47,7 +49,7 @@ use crate::transport::{NegotiatedProtocol, Transport};
 /// The differences between a server's driver and a client's.
 pub trait Host {
     /// The core's role.
-    type Role: Role + 'static;
+    type Role: thalweg::Role + 'static;
     /// Messages that only this role receives.
     type Message: Send + 'static;
 
@@ -99,6 +101,9 @@ pub trait Host {
 
     /// Handles the reset of a stream.
     fn stream_reset(&mut self, stream: StreamKey);
+
+    /// Handles that nothing can be sent any more: fails what was not sent.
+    fn output_failed(&mut self, error: &Error);
 
     /// Called after all events of a turn. Returns when to call it again.
     fn after_events(&mut self, now: Instant) -> Option<Duration>;
@@ -164,6 +169,10 @@ enum Phase {
         until: Option<thalweg::Instant>,
     },
     Open,
+    /// Writing has failed, and the input is read to its end.
+    Receiving {
+        until: thalweg::Instant,
+    },
     /// The connection has ended; `end` is set.
     Closing(LingeringClose),
 }
@@ -223,6 +232,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
         let mut retry_after = None;
         let outcome = match self.phase {
             Phase::Negotiating { .. } | Phase::Open => self.advance(now).map(|again| retry_after = again),
+            Phase::Receiving { until } => self.receive_rest(now, until),
             Phase::Closing(_) => self.finish_output(now),
         };
         if let Err(error) = outcome {
@@ -255,7 +265,9 @@ impl<H: Host, T: Transport> Driver<H, T> {
             }
         }
         self.end(Some(error), negotiation_error, now);
-        if self.io.is_broken() || self.finish_output(now).is_err() {
+        let duties = self.io.duties(Role::of::<H::Role>());
+        let has_failed = duties.write == Write::Discard || self.finish_output(now).is_err();
+        if has_failed || duties.close == Close::AfterWrite {
             self.abort_close(now);
         }
     }
@@ -331,11 +343,13 @@ impl<H: Host, T: Transport> Driver<H, T> {
         if outcome.is_ok() {
             outcome = self.handle_timeouts()?;
         }
+        if self.io.is_peer_gone() {
+            return Err(self.io.take_write_error());
+        }
         self.expire_exchanges();
         let retry_after = self.host.after_events(now);
         if let Err(error) = self.transmit() {
-            self.drain_input(time);
-            return Err(error);
+            return self.fail_output(error, now).map(|()| retry_after);
         }
         // Timeouts that the calls of this turn have armed start now, after them.
         if outcome.is_ok() {
@@ -431,15 +445,54 @@ impl<H: Host, T: Transport> Driver<H, T> {
         }
     }
 
-    /// Reads the remaining input after a write error: the peer may have sent GOAWAY with the
-    /// reason.
-    fn drain_input(&mut self, time: thalweg::Instant) {
-        for _ in 0..FINAL_READS_MAX {
-            match self.io.read() {
-                Ok(Input::Bytes(len)) if self.receive(0..len, time).is_ok() => {}
-                _ => return,
+    /// Handles a failed write: what the peer has sent before it left is received.
+    fn fail_output(&mut self, error: io::Error, now: Instant) -> io::Result<()> {
+        let duties = self.io.duties(Role::of::<H::Role>());
+        if duties.read != Read::ToEnd {
+            return Err(error);
+        }
+        // RFC 9113 §8.7: what was not sent was not processed.
+        self.host.output_failed(&NOT_SENT);
+        if duties.exchanges == Exchanges::ReceiveOnly {
+            self.table.withhold_all(&mut self.connection);
+        } else {
+            let mut end = ConnectionEnd::new(self.connection.report());
+            (end.remote, end.transport) = (self.remote, Some(error.kind().into()));
+            let lost = Error::Connection { end: Arc::new(end), processed: true };
+            for entry in self.table.remove_all() {
+                entry.exchange.deliver_end(lost.clone());
             }
         }
+        self.io.set_write_error(error);
+        let until = self.clock.to_core(now) + READ_TIME_MAX;
+        self.phase = Phase::Receiving { until };
+        self.receive_rest(now, until)
+    }
+
+    /// Reads after a failed write. Returns its error at the end of input, or when the time is over.
+    fn receive_rest(&mut self, now: Instant, until: thalweg::Instant) -> io::Result<()> {
+        let time = self.clock.to_core(now);
+        self.table.set_time(time);
+        self.io.discard_output(&mut self.connection);
+        let Self { connection, host, table, inbox, .. } = self;
+        inbox.mailbox.take(&mut inbox.taken);
+        let mut taken = mem::take(&mut inbox.taken);
+        for message in taken.drain(..) {
+            match message {
+                DriverMessage::Stream(stream, command) => {
+                    host.execute_stream_command(connection, table, stream, command);
+                }
+                DriverMessage::Host(message) => host.fail_message(message, &NOT_SENT),
+                // The connection is ending already.
+                _ => {}
+            }
+        }
+        inbox.taken = taken;
+        let is_received = matches!(self.read(time, READS_PER_TURN, false), Ok(Ok(())));
+        if !is_received || self.io.has_ended() || time >= until {
+            return Err(self.io.take_write_error());
+        }
+        Ok(())
     }
 
     /// Passes the time if the core needs it. The clock is read again, so that timeouts which the
@@ -592,7 +645,8 @@ impl<H: Host, T: Transport> Driver<H, T> {
 
     /// Decides what to wait for.
     fn next_turn(&mut self, now: Instant, retry_after: Option<Duration>) -> Turn {
-        let writes = !self.io.is_flushed();
+        let is_receiving = matches!(self.phase, Phase::Receiving { .. });
+        let writes = !is_receiving && !self.io.is_flushed();
         let until = match (&self.phase, &self.end) {
             (Phase::Closing(close), Some(end)) => {
                 let Some(deadline) = close.deadline() else { return Turn::Ended(Arc::clone(end)) };
@@ -601,6 +655,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
                 return Turn::Wait(Wait { read: drains, write: !drains, timeout });
             }
             (Phase::Negotiating { until }, _) => *until,
+            (Phase::Receiving { until }, _) => Some(*until),
             _ => {
                 let timeouts = [self.connection.poll_timeout(), self.table.poll_timeout()];
                 timeouts.into_iter().flatten().min()
@@ -655,8 +710,8 @@ const READS_PER_TURN: u32 = 4;
 /// Reads before a timeout fires. Together they hold as much as a connection's window and the
 /// receive buffer of a socket usually do. The bound is for a peer that never stops sending.
 const DRAIN_READS_MAX: u32 = 64;
-/// Reads from a transport after a write error.
-const FINAL_READS_MAX: u32 = 64;
+/// The error of what was not sent before writing failed: any request of it may be retried.
+const NOT_SENT: Error = Error::Open(OpenError::GoingAway);
 /// Writes in one turn before it reads.
 const WRITES_PER_TURN: u32 = 4;
 /// Shorter content is copied, which costs less than a splice, bytes.

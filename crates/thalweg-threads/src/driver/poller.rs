@@ -50,6 +50,7 @@ impl Poller {
             ready.read |= event.is_readable() || event.is_error();
             ready.write |= event.is_writable();
             ready.hangup |= event.is_read_closed() || event.is_error();
+            ready.lost |= event.is_write_closed() || event.is_error();
         }
         Ok(ready)
     }

@@ -263,6 +263,17 @@ impl StreamTable {
         }
     }
 
+    /// Drops all content that is still to be sent: it cannot reach the peer, whose responses may
+    /// still arrive.
+    pub fn withhold_all<R: Role>(&mut self, connection: &mut SplicingConnection<R>) {
+        for index in 0..self.entries.len() {
+            let Some(entry) = &mut self.entries[index] else { continue };
+            let stream = entry.stream;
+            entry.drop_queue();
+            self.handle(connection, stream, Input::SourceWithheld, None);
+        }
+    }
+
     /// Handles headers that the host has delivered. `status`: of a response.
     pub fn receive_headers<R: Role>(
         &mut self,

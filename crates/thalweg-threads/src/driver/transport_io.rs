@@ -7,7 +7,8 @@
 use std::io::{self, IoSlice};
 use std::ops::Range;
 
-use thalweg::Role;
+use thalweg_http::Role;
+use thalweg_http::transport::{Duties, InputState, TransportState};
 use thalweg_io::{CloseEvent, SplicedOutput, SplicingConnection};
 
 use crate::transport::Transport;
@@ -22,13 +23,16 @@ pub struct Readiness {
     pub write: bool,
     /// The peer has closed its side: reading continues until the end of input.
     pub hangup: bool,
+    /// The transport has an error, or the peer has closed both sides: once the input has ended, no
+    /// response can reach the peer.
+    pub lost: bool,
 }
 
 impl Readiness {
     /// Ready for everything: for loops that do not track readiness.
-    pub const ALL: Self = Self { read: true, write: true, hangup: false };
+    pub const ALL: Self = Self { read: true, write: true, hangup: false, lost: false };
     /// Ready for nothing: woken by a timeout or a message.
-    pub const NONE: Self = Self { read: false, write: false, hangup: false };
+    pub const NONE: Self = Self { read: false, write: false, hangup: false, lost: false };
 }
 
 pub(crate) struct TransportIo<T> {
@@ -38,9 +42,10 @@ pub(crate) struct TransportIo<T> {
     readable: bool,
     writable: bool,
     hung_up: bool,
-    ended: bool,
-    /// Whether writing has failed.
-    is_broken: bool,
+    lost: bool,
+    state: TransportState,
+    /// Why writing has failed.
+    write_error: Option<io::Error>,
 }
 
 /// The result of a read.
@@ -62,8 +67,9 @@ impl<T: Transport> TransportIo<T> {
             readable: true,
             writable: true,
             hung_up: false,
-            ended: false,
-            is_broken: false,
+            lost: false,
+            state: TransportState::default(),
+            write_error: None,
         }
     }
 
@@ -73,7 +79,7 @@ impl<T: Transport> TransportIo<T> {
     }
 
     /// Discards the output of the connection, which a peer without HTTP/2 cannot read.
-    pub(crate) fn discard_output<R: Role>(&mut self, connection: &mut SplicingConnection<R>) {
+    pub(crate) fn discard_output<R: thalweg::Role>(&mut self, connection: &mut SplicingConnection<R>) {
         loop {
             self.output.advance(self.output.unwritten_bytes());
             if !self.output.fetch(connection) {
@@ -82,9 +88,28 @@ impl<T: Transport> TransportIo<T> {
         }
     }
 
-    /// Returns whether writing has failed.
-    pub(crate) fn is_broken(&self) -> bool {
-        self.is_broken
+    /// Returns what to do in the state of the transport.
+    pub(crate) fn duties(&self, role: Role) -> Duties {
+        self.state.duties(role)
+    }
+
+    /// Keeps the error with which writing has failed.
+    pub(crate) fn set_write_error(&mut self, error: io::Error) {
+        self.write_error = Some(error);
+    }
+
+    /// Returns the error with which writing has failed.
+    pub(crate) fn take_write_error(&mut self) -> io::Error {
+        self.write_error.take().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Returns whether the peer is gone: its input has ended, and it cannot receive.
+    pub(crate) fn is_peer_gone(&mut self) -> bool {
+        let is_gone = self.lost && self.has_ended();
+        if is_gone {
+            self.state.fail_output();
+        }
+        is_gone
     }
 
     /// Updates the readiness from the caller's loop.
@@ -92,16 +117,17 @@ impl<T: Transport> TransportIo<T> {
         self.readable |= ready.read | ready.hangup;
         self.writable |= ready.write;
         self.hung_up |= ready.hangup;
+        self.lost |= ready.lost;
     }
 
     /// Returns whether a read may succeed now.
     pub(crate) fn is_readable(&self) -> bool {
-        self.readable && !self.ended
+        self.readable && !self.has_ended()
     }
 
     /// Returns whether the input has ended.
     pub(crate) fn has_ended(&self) -> bool {
-        self.ended
+        self.state.input() != InputState::Open
     }
 
     /// Returns whether all output is written.
@@ -114,7 +140,8 @@ impl<T: Transport> TransportIo<T> {
         loop {
             match self.transport.read(&mut self.input) {
                 Ok(0) => {
-                    self.ended = true;
+                    // TLS without close_notify ends like this, too: the duties are the same.
+                    self.state.end_input(true);
                     return Ok(Input::End);
                 }
                 Ok(len) => {
@@ -128,7 +155,7 @@ impl<T: Transport> TransportIo<T> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.ended = true;
+                    self.state.fail_input();
                     return Err(error);
                 }
             }
@@ -138,7 +165,7 @@ impl<T: Transport> TransportIo<T> {
     /// Reads once and discards the input. Returns what happened, or `None` if the transport is not
     /// readable.
     pub(crate) fn discard_input(&mut self) -> io::Result<Option<CloseEvent>> {
-        if self.ended {
+        if self.has_ended() {
             return Ok(Some(CloseEvent::InputEnded));
         }
         if !self.readable {
@@ -158,13 +185,18 @@ impl<T: Transport> TransportIo<T> {
 
     /// Fetches the output of the connection once the earlier output is written, and writes once.
     /// Returns whether something was written and the transport accepts more.
-    pub(crate) fn write<R: Role>(&mut self, connection: &mut SplicingConnection<R>) -> io::Result<bool> {
+    pub(crate) fn write<R: thalweg::Role>(
+        &mut self,
+        connection: &mut SplicingConnection<R>,
+    ) -> io::Result<bool> {
         let outcome = self.write_once(connection);
-        self.is_broken |= outcome.is_err();
+        if outcome.is_err() {
+            self.state.fail_output();
+        }
         outcome
     }
 
-    fn write_once<R: Role>(&mut self, connection: &mut SplicingConnection<R>) -> io::Result<bool> {
+    fn write_once<R: thalweg::Role>(&mut self, connection: &mut SplicingConnection<R>) -> io::Result<bool> {
         if self.output.is_empty() && !self.output.fetch(connection) {
             self.output.shrink(IDLE_OUTPUT_BYTES);
             return self.flush_transport().map(|()| false);

@@ -271,6 +271,12 @@ impl Host for ServerStreams {
         drop(self.queue.cancel(stream));
     }
 
+    fn output_failed(&mut self, _: &Error) {
+        // No response can be sent.
+        drop(mem::take(&mut self.jobs));
+        drop(self.queue.clear());
+    }
+
     fn after_events(&mut self, now: Instant) -> Option<Duration> {
         self.date.end_turn();
         self.queue.submit(&mut self.jobs);

@@ -37,6 +37,8 @@ pub struct Ends {
     pub fails: Option<ErrorKind>,
     pub read_fails: Option<ErrorKind>,
     pub write_fails: Option<ErrorKind>,
+    /// Whether a write has failed.
+    pub write_failed: bool,
     /// If set, calls randomly find the transport not ready.
     pub stutter: Option<Random>,
 }
@@ -80,6 +82,7 @@ impl Write for Pipe {
         self.with(|ends| {
             assert!(!ends.driver_has_ended, "it writes after its end");
             if let Some(kind) = ends.fails.or(ends.write_fails) {
+                ends.write_failed = true;
                 return Err(kind.into());
             }
             if ends.stutter.as_mut().is_some_and(|random| random.below(2) == 0) {

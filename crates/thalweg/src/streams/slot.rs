@@ -482,7 +482,7 @@ mod tests {
         assert_eq!(Blocked::from(longest).since(), Some(waits[3]), "blocked nevertheless");
         assert_eq!(Blocked::from(BlockedSince::Time(Instant::NEVER)).since(), Some(waits[1]));
         assert_eq!(Blocked::NO.since(), None);
-        assert_eq!(size_of::<Slot>(), 104, "the memory of each open stream");
+        assert_eq!(size_of::<Slot>(), 112, "the memory of each open stream");
     }
 
     #[test]

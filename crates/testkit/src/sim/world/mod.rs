@@ -569,7 +569,7 @@ impl World {
             expect_sent(sent, &side.over, "send_informational")
                 .or_else(|error| tolerate(is_honest, error))?;
         }
-        self.respond(stream, index, exchange.status, &exchange.response)
+        self.respond(stream, index, exchange.status, &content::response(&exchange))
     }
 
     /// Responds on promised streams, as far as the client's limit allows.
