@@ -202,6 +202,28 @@ fn s10_1_a_tunnel_without_a_signal_is_not_starved_by_a_more_urgent_tunnel() {
     });
 }
 
+/// An end alone needs neither window nor a turn, so it takes no turn from the streams of its class.
+#[test]
+fn s10_1_ends_without_content_are_no_turns() {
+    // 9218-10.1-1
+    server_with(opening, |s| {
+        use_up(s);
+        tunnel(s, 3, "u=0");
+        unsignalled(s, 5);
+        let mut shares = Vec::new();
+        for id in (7..).step_by(2).take(12) {
+            shares.extend(served(s, 1));
+            s.peer(headers(id, hpack::get("/")).end_stream().end_headers());
+            s.take_events();
+            let stream = s.stream(id);
+            s.respond(stream);
+            assert_eq!(s.call(|core| core.send_data(stream, b"", true)), Ok(0));
+            s.frames();
+        }
+        assert_eq!(shares, [3, 3, 3, 5, 3, 3, 3, 3, 3, 3, 3, 5]);
+    });
+}
+
 #[test]
 fn s10_no_response_begins_before_a_more_urgent_one_that_waits() {
     // 9218-10-1

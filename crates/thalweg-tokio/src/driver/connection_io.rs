@@ -238,8 +238,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
         if !self.directions.is_watch_due(now) {
             return;
         }
-        // Reading repeats the end of input. An empty write fails on a socket whose peer has answered
-        // the GOAWAY with RST; over TLS it does nothing, and `half_closed` ends the exchanges.
+        // Reading repeats the end of input. An empty write fails on a socket whose peer has
+        // answered the GOAWAY with RST; over TLS it does nothing, and `half_closed` ends the
+        // exchanges.
         if let Poll::Ready(Err(error)) = Pin::new(&mut self.io).poll_write(cx, &[]) {
             self.fail_output(error);
         }

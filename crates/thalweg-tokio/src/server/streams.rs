@@ -321,7 +321,8 @@ where
         Ok(())
     }
 
-    /// Resets the stream of a handler that has failed. INTERNAL_ERROR stands for no code of its own.
+    /// Resets the stream of a handler that has failed. INTERNAL_ERROR stands for no code of its
+    /// own.
     fn fail(&mut self, stream: StreamKey, code: ErrorCode, connection: &mut SplicingConnection<Server>) {
         let input = match code {
             ErrorCode::INTERNAL_ERROR => Input::SourceFailed,

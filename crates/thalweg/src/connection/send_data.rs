@@ -217,7 +217,10 @@ impl Inner {
             slot.receive.content_timer.restart();
         }
         self.avoidance.count_frame(bytes);
-        self.streams.rotate(stream);
+        // An end alone took no turn.
+        if bytes > 0 {
+            self.streams.rotate(stream);
+        }
         self.watch_connection_window();
         // The peer may answer content with a PING, to measure the bandwidth.
         self.rate_limiter.credit_one(Cost::Ping);
