@@ -4,7 +4,7 @@
 
 use core::fmt;
 
-use crate::error::{ConnectionError, ErrorCode};
+use crate::error::{CloseCause, ConnectionError, ErrorCode};
 use crate::frame::FrameType;
 use crate::stream_id::StreamId;
 
@@ -119,6 +119,10 @@ impl CloseReport {
 impl fmt::Display for CloseReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.error, self.remote_code) {
+            // An error that the peer reported names its GOAWAY by itself.
+            (Some(error), Some(code)) if error.cause() == CloseCause::Eof => {
+                write!(f, "{error}, after GOAWAY with {code}")?;
+            }
             (Some(error), _) => write!(f, "{error}")?,
             (None, Some(code)) => write!(f, "ended in order, the peer sent GOAWAY with {code}")?,
             (None, None) if self.ended_without_goaway => {

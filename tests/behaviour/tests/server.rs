@@ -56,6 +56,7 @@ on_threads!(
     a_client_that_half_closes_gets_its_answer,
     the_handler_of_a_client_that_has_gone_is_cancelled,
     the_handler_of_a_client_that_has_gone_after_goaway_is_cancelled,
+    a_first_line_that_is_not_http_is_answered_by_no_text,
 );
 
 // To be added to the lists as they pass:
@@ -431,7 +432,9 @@ fn a_first_line_that_is_not_http_is_answered_by_no_text<A: Adapter>() {
         let mut peer = server.silent_peer();
         peer.send(bytes);
         let frames = peer.rest();
-        let kinds: Vec<u8> = frames.iter().map(|frame| frame.kind).collect();
+        // The server's preface may enlarge the connection's window.
+        let kinds = frames.iter().map(|frame| frame.kind).filter(|kind| *kind != kind::WINDOW_UPDATE);
+        let kinds: Vec<u8> = kinds.collect();
         assert!(kinds.is_empty() || kinds == [kind::SETTINGS, kind::GOAWAY], "{frames:?}");
     }
 }
