@@ -25,8 +25,9 @@ use crate::error::Error;
 /// [`outgoing`], and [`new`](Self::new) joins the writer with the content of the response.
 ///
 /// The peer may send as many further bytes as were read. `shutdown` closes our half of the stream.
-/// Dropping the tunnel before `shutdown` resets the stream with CANCEL. Dropping it afterwards,
-/// while the peer still sends, resets it too: a server with NO_ERROR, a client with CANCEL.
+/// Dropping the tunnel before `shutdown` resets the stream with CANCEL. Dropping it afterwards gives
+/// the peer the time `exchange_timeouts.tunnel_end` to end its half; then a server resets the stream
+/// with NO_ERROR, and a client with CANCEL.
 #[derive(Debug)]
 pub struct Tunnel {
     incoming: Body,

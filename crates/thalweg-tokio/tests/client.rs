@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body::Frame as BodyFrame;
+use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use support::{Peer, Running, SmallReads, serve, within};
 use thalweg::{CloseCause, Config, ErrorCode, Violation};
@@ -401,4 +402,16 @@ async fn a_server_that_closes_without_goaway_is_reported() {
     let text = WithCauses(&error).to_string();
     assert!(text.contains("the peer ended the byte stream too early"), "{text}");
     assert_eq!(running.end().await.report.error.unwrap().cause(), CloseCause::Eof);
+}
+
+/// A connection that is awaited inside an async block is `Send`, also for boxed bodies and errors.
+#[tokio::test]
+#[allow(clippy::redundant_async_block, reason = "the block is what is tested")]
+async fn a_connection_is_awaited_inside_an_async_block_with_boxed_errors() {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let (client, connection) =
+        client::handshake::<_, BoxBody<Bytes, BoxError>>(near, Config::default()).unwrap();
+    let ended = tokio::spawn(async move { connection.await });
+    drop((client, far));
+    within(ended).await.unwrap();
 }

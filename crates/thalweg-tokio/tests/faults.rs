@@ -141,7 +141,8 @@ async fn a_reset_at_every_point_is_reported_once_and_ends_every_handler() {
     }
 }
 
-#[tokio::test]
+/// After the failure, the driver reads on for a second of the virtual clock.
+#[tokio::test(start_paused = true)]
 async fn a_write_that_fails_at_every_point_ends_the_connection() {
     let written = |after: Option<usize>| async move {
         let wire = Wire::default();

@@ -126,7 +126,7 @@ async fn more_fields_than_a_header_map_holds_fail_only_their_message() {
     let _running = Running(tokio::spawn(connection));
     let mut peer = Peer::client(near).await;
     peer.send_frames(&fragments(headers(1, many(hpack::get("/"))).end_stream(), 16_384)).await;
-    assert_eq!(peer.expect_headers().await, [":status: 400"]);
+    assert_eq!(peer.expect_headers().await[0], ":status: 400");
     let kept = Block::new().raw(hpack::get("/")).literal("x-kept", "yes").bytes();
     peer.send_frames(&[headers(3, kept).end_headers().end_stream()]).await;
     assert_eq!(peer.expect_content_of(3).await.0, b"yes");

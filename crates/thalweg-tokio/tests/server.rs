@@ -15,7 +15,7 @@ use http::{HeaderValue, Request, Response};
 use http_body::{Frame as BodyFrame, SizeHint};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Empty, Full};
-use support::{Alive, Guard, Peer, SmallReads, describe, hello, serve, within};
+use support::{Alive, Guard, Peer, Running, SmallReads, describe, hello, serve, within};
 use thalweg::{Config, ErrorCode};
 use thalweg_testkit::frames::{Frame, data, flag, headers, kind, ping, ping_ack, rst_stream, window_update};
 use thalweg_testkit::hpack;
@@ -85,7 +85,7 @@ async fn any_chunking_of_the_input_gives_the_same_response() {
             service_fn(describe),
             Config::default(),
         );
-        let running = support::Running(tokio::spawn(connection.unwrap()));
+        let running = Running(tokio::spawn(connection.unwrap()));
         let mut peer = Peer::client(near).await;
         peer.send_frames(&[post(1), data(1, "he"), data(1, "llo").end_stream(), get(3)]).await;
         peer.expect_headers().await;
@@ -380,13 +380,33 @@ async fn content_with_a_wrong_length_never_looks_complete() {
 }
 
 #[tokio::test]
-async fn an_invalid_field_value_is_refused() {
+async fn an_invalid_content_length_is_refused() {
     let function = || async {
         let mut response = Response::new(boxed(Empty::new()));
-        response.headers_mut().insert("x", HeaderValue::from_static(" padded "));
+        response.headers_mut().insert("content-length", HeaderValue::from_static("five"));
         Ok(response)
     };
     assert_eq!(outcome_of(function).await, ErrorCode::INTERNAL_ERROR);
+}
+
+// 9110-6.6.1-4
+#[tokio::test]
+async fn a_server_without_date_sends_the_handlers_alone() {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let service = service_fn(|request: Request<Body>| async move {
+        let mut response = Response::new(Empty::<Bytes>::new());
+        if request.uri().path() == "/own" {
+            response.headers_mut().insert("date", HeaderValue::from_static("today"));
+        }
+        Ok::<_, Infallible>(response)
+    });
+    let builder = thalweg_tokio::Server::builder().date(false);
+    let _running = Running(tokio::spawn(builder.serve_connection(far, service).unwrap()));
+    let mut peer = Peer::client(near).await;
+    peer.send_frames(&[get(1)]).await;
+    assert_eq!(peer.expect_headers().await, [":status: 200", "content-length: 0"]);
+    peer.send_frames(&[headers(3, hpack::get("/own")).end_headers().end_stream()]).await;
+    assert_eq!(peer.expect_headers().await, [":status: 200", "date: today", "content-length: 0"]);
 }
 
 #[tokio::test]
@@ -589,7 +609,7 @@ async fn graceful_shutdown_serves_open_streams_and_sends_goaway_twice() {
     let (near, far) = tokio::io::duplex(64 << 10);
     let connection = thalweg_tokio::server::Connection::new(far, service, Config::default()).unwrap();
     let handle = connection.handle();
-    let running = support::Running(tokio::spawn(connection));
+    let running = Running(tokio::spawn(connection));
     let mut peer = Peer::client(near).await;
     peer.send_frames(&[get(1), ping([4; 8])]).await;
     peer.expect(kind::PING).await;
@@ -618,7 +638,9 @@ async fn a_request_that_the_http_crate_cannot_represent_gets_400() {
         hpack::block(&[(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/<b>")]);
     peer.send_frames(&[headers(1, &block).end_headers()]).await;
     let fields = peer.expect_headers().await;
-    assert_eq!(fields, [":status: 400"]);
+    assert_eq!(fields[0], ":status: 400");
+    // 9110-6.6.1-2
+    assert!(matches!(&fields[1..], [date] if date.starts_with("date: ")), "{fields:?}");
     assert_eq!(peer.expect_on(1).await.code(), Some(ErrorCode::NO_ERROR));
 }
 

@@ -98,15 +98,19 @@ async fn a_final_status_as_interim_response_is_refused_and_commands_after_the_en
 }
 
 #[tokio::test]
-async fn a_malformed_interim_response_is_dropped_without_side_effects() {
+async fn an_interim_response_with_fields_of_http_1_is_repaired() {
     let io = serve(|handle, _| async move {
         let mut fields = hints();
         fields.insert("te", "gzip".parse().unwrap());
+        fields.insert("content-length", "5".parse().unwrap());
         handle.send_early_hints(fields).unwrap();
         answer("ok")
     });
     let mut peer = Peer::client(io).await;
     peer.send_frames(&[get(1, "/")]).await;
+    // 9110-8.6-5, 9110-7.6.1-3
+    let hints = [":status: 103", "link: </style.css>; rel=preload"];
+    assert_eq!(peer.expect_headers().await, hints);
     assert_eq!(peer.expect_headers().await[0], ":status: 200");
 }
 

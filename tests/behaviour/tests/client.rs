@@ -4,33 +4,14 @@ use std::time::{Duration, Instant};
 
 use thalweg::{Config, ErrorCode};
 use thalweg_behaviour::{
-    Adapter, Call, Client, Content, Gate, Peer, Pending, Piece, Received, client, on_threads, on_tokio,
+    Adapter, Call, Client, Content, Gate, Peer, Pending, Piece, Received, client, on_both,
 };
 use thalweg_testkit::frames::{
     Frame, data, goaway, headers, kind, rst_stream, setting, settings, window_update,
 };
 use thalweg_testkit::hpack;
 
-on_tokio!(
-    te_trailers_is_sent,
-    content_whose_source_fails_fails_the_call,
-    a_reset_with_no_error_after_the_response_is_no_failure,
-    requests_that_may_have_content_announce_none,
-    requests_announce_the_length_of_their_content,
-    content_shorter_than_its_length_fails_the_call,
-    connection_specific_fields_of_a_caller_are_not_sent,
-    content_waits_for_100_continue,
-    content_waits_for_a_second_at_most,
-    content_that_a_final_status_refuses_is_not_sent,
-    a_final_response_is_read_while_the_upload_goes_on,
-    a_final_response_is_read_while_the_source_is_silent,
-    a_final_response_is_read_while_the_upload_has_no_window,
-    an_upload_ends_with_the_reader_of_its_response,
-    the_next_request_takes_the_place_of_an_upload_that_was_refused,
-    the_connection_ends_with_its_last_handle_during_an_upload,
-);
-
-on_threads!(
+on_both!(
     te_trailers_is_sent,
     content_whose_source_fails_fails_the_call,
     a_reset_with_no_error_after_the_response_is_no_failure,
@@ -48,23 +29,10 @@ on_threads!(
     the_next_request_takes_the_place_of_an_upload_that_was_refused,
     the_connection_ends_with_its_last_handle_during_an_upload,
     a_final_response_outlives_the_transport,
+    a_request_without_content_expects_nothing,
+    content_waits_through_other_informational_responses,
+    only_a_request_that_was_not_processed_is_retryable,
 );
-
-// To be added to the lists as they pass:
-//     requests_that_may_have_content_announce_none,
-//     requests_announce_the_length_of_their_content,
-//     content_shorter_than_its_length_fails_the_call,
-//     connection_specific_fields_of_a_caller_are_not_sent,
-//     content_waits_for_100_continue,
-//     content_waits_for_a_second_at_most,
-//     content_that_a_final_status_refuses_is_not_sent,
-//     a_final_response_is_read_while_the_upload_goes_on,
-//     a_final_response_is_read_while_the_source_is_silent,
-//     a_final_response_is_read_while_the_upload_has_no_window,
-//     an_upload_ends_with_the_reader_of_its_response,
-//     the_next_request_takes_the_place_of_an_upload_that_was_refused,
-//     the_connection_ends_with_its_last_handle_during_an_upload,
-//     a_final_response_outlives_the_transport,
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -321,4 +289,42 @@ fn a_reset_with_no_error_after_the_response_is_no_failure<A: Adapter>() {
     assert_eq!(pending.head().expect("a response").start, "200");
     assert_eq!(pending.read().expect("content").content, b"ok");
     peer.send_frame(&window_update(0, 1));
+}
+
+// 9110-10.1.1-1
+fn a_request_without_content_expects_nothing<A: Adapter>() {
+    let (client, mut peer) = connected::<A>();
+    let _pending = client.send(Call::get("/").field("expect", "100-continue"));
+    assert_eq!(fields(&mut peer, 1), (vec![], true));
+}
+
+// 9110-10.1.1-3
+fn content_waits_through_other_informational_responses<A: Adapter>() {
+    let (client, mut peer) = connected::<A>();
+    let _pending = client.send(expecting(text("abc")));
+    assert!(!fields(&mut peer, 1).1);
+    peer.send_frame(&response(1, 103));
+    let (frames, _) = peer.frames_within(SHORT);
+    assert!(frames.is_empty(), "{frames:?}");
+    peer.send_frame(&response(1, 100));
+    assert_eq!(peer.expect_content(1).content, b"abc");
+}
+
+// RFC 9113 §8.7: what the server has certainly not processed may be sent again.
+fn only_a_request_that_was_not_processed_is_retryable<A: Adapter>() {
+    let (client, mut peer) = connected::<A>();
+    for (stream, code, is_retryable) in [
+        (1, ErrorCode::REFUSED_STREAM, true),
+        (3, ErrorCode::CANCEL, false),
+        (5, ErrorCode::INTERNAL_ERROR, false),
+    ] {
+        let mut pending = client.send(Call::get("/"));
+        fields(&mut peer, stream);
+        peer.send_frame(&rst_stream(stream, code));
+        assert_eq!(pending.head().expect_err("a reset").is_retryable, is_retryable, "{code}");
+    }
+    let mut pending = client.send(Call::post("/", text("abc")));
+    fields(&mut peer, 7);
+    peer.send_frame(&goaway(5, ErrorCode::NO_ERROR));
+    assert!(pending.head().expect_err("it is above the last stream").is_retryable);
 }

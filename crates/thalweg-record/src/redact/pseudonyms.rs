@@ -17,17 +17,23 @@ pub(super) struct Pseudonyms {
     known: BTreeMap<Vec<u8>, Vec<u8>>,
     taken: BTreeSet<Vec<u8>>,
     /// The bytes that may replace each other, by the length of their codes.
-    classes: [Vec<u8>; 31],
+    classes: Classes,
+    /// The same, for values that may be hosts.
+    host_classes: Classes,
 }
+
+type Classes = [Vec<u8>; 31];
 
 impl Pseudonyms {
     /// Creates an empty map with a secret key.
     pub(super) fn new(key: [u64; 2]) -> Self {
-        let mut classes = [const { Vec::new() }; 31];
-        for byte in (0..=255u8).filter(|byte| !stays(*byte)) {
-            classes[usize::from(LENGTHS[usize::from(byte)])].push(byte);
+        Self {
+            key,
+            known: BTreeMap::new(),
+            taken: BTreeSet::new(),
+            classes: classes(|_| true),
+            host_classes: classes(is_host_byte),
         }
-        Self { key, known: BTreeMap::new(), taken: BTreeSet::new(), classes }
     }
 
     /// Returns the replacement for the value of a field.
@@ -69,16 +75,35 @@ impl Pseudonyms {
 
     fn attempt(&self, value: &[u8], attempt: u64) -> Vec<u8> {
         let mut state = hash([self.key[0], self.key[1] ^ attempt], value);
+        // RFC 3986 §3.2.2: the core examines each byte of a host. The same value has the same
+        // replacement under every name.
+        let may_be_host = value.iter().all(|byte| is_host_byte(*byte) || stays(*byte));
+        let classes = if may_be_host { &self.host_classes } else { &self.classes };
         let substitute = |byte: &u8| {
             if stays(*byte) {
                 return *byte;
             }
-            let class = &self.classes[usize::from(LENGTHS[usize::from(*byte)])];
+            let class = &classes[usize::from(LENGTHS[usize::from(*byte)])];
             state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
             class[(mix(state) % class.len() as u64) as usize]
         };
         value.iter().map(substitute).collect()
     }
+}
+
+/// Returns the bytes that do not stay and are `wanted`, by the length of their codes.
+fn classes(wanted: impl Fn(u8) -> bool) -> Classes {
+    let mut classes = [const { Vec::new() }; 31];
+    for byte in (0..=255u8).filter(|byte| !stays(*byte) && wanted(*byte)) {
+        classes[usize::from(LENGTHS[usize::from(byte)])].push(byte);
+    }
+    classes
+}
+
+/// RFC 3986 §3.2.2: the bytes of a registered name, without percent-encoded ones.
+const fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'+' | b'=')
 }
 
 /// Controls and space, and the delimiters that the rules of RFC 9113 §8 examine in paths,
@@ -197,6 +222,17 @@ mod tests {
         let value = b"Bearer t0ps3cret-t0ps3cret";
         assert_ne!(Pseudonyms::new([1, 2]).replace(value), Pseudonyms::new([1, 3]).replace(value));
         assert_eq!(Pseudonyms::new([1, 2]).replace(value), Pseudonyms::new([1, 2]).replace(value));
+    }
+
+    #[test]
+    fn the_replacement_of_a_host_is_a_host() {
+        for key in 0..200 {
+            let mut pseudonyms = Pseudonyms::new([key, 2]);
+            let authority = pseudonyms.value(b":authority", b"User-1.example.ORG:443");
+            let host = authority.strip_suffix(b":443").unwrap();
+            assert!(host.iter().all(|byte| is_host_byte(*byte)), "{}", host.escape_ascii());
+            assert_eq!(pseudonyms.value(b"x-host", b"User-1.example.ORG"), host);
+        }
     }
 
     #[test]

@@ -58,26 +58,23 @@ impl<B: Body> BodySender<B> {
     }
 }
 
-impl<B> BodySender<B>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
+impl<B: Body> BodySender<B> {
     /// Creates a sender for a body whose headers were sent without END_STREAM.
     pub(crate) const fn new(body: B, check: LengthCheck) -> Self {
         Self { body, piece: None, staged: Bytes::new(), is_last: false, progress: false, check }
     }
 
     /// Sends as much of the body as the stream accepts, with `pad_len` bytes of padding in each
-    /// frame.
+    /// frame. `into_error` converts the body's error.
     pub(crate) fn poll_send<R: Role>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         connection: &mut SplicingConnection<R>,
         stream: StreamKey,
         pad_len: Option<u8>,
+        into_error: fn(B::Error) -> BoxError,
     ) -> SendStatus {
-        match self.send(cx, connection, stream, pad_len) {
+        match self.send(cx, connection, stream, pad_len, into_error) {
             Ok(status) => status,
             // The application already knows what ended the stream or the connection.
             Err(Error::Send(SendError::StreamClosed | SendError::Connection(_))) => SendStatus::Closed,
@@ -91,6 +88,7 @@ where
         connection: &mut SplicingConnection<R>,
         stream: StreamKey,
         pad_len: Option<u8>,
+        into_error: fn(B::Error) -> BoxError,
     ) -> Result<SendStatus, Error> {
         let mut this = self.project();
         for _ in 0..FRAMES_MAX {
@@ -119,7 +117,7 @@ where
                     connection.send_data(stream, &[], true)?;
                     return Ok(SendStatus::Ended);
                 }
-                Poll::Ready(Some(Err(error))) => return Err(Error::Body(Arc::from(error.into()))),
+                Poll::Ready(Some(Err(error))) => return Err(Error::Body(Arc::from(into_error(error)))),
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(piece) => {
                         this.check.add(piece.remaining() as u64)?;

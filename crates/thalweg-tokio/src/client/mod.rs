@@ -63,7 +63,6 @@ type Acquire = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireE
 pub struct Connection<IO, B>
 where
     B: HttpBody,
-    B::Error: Into<BoxError>,
 {
     driver: Driver<IO, ClientStreams<B>>,
 }
@@ -129,7 +128,8 @@ where
     let permits = StreamPermits::new();
     let end = Arc::new(OnceLock::new());
     let shared = Arc::new(Shared { submitted, permits: permits.semaphore(), end: Arc::clone(&end) });
-    let driver = Driver::new(io, core, ClientStreams::new(receiver, permits, end, timeouts), options);
+    let driver =
+        Driver::new(io, core, ClientStreams::new(receiver, permits, end, timeouts, Into::into), options);
     if let Some(counters) = driver.counters() {
         counters.connection_opened();
     }
@@ -140,7 +140,6 @@ impl<IO, B> Connection<IO, B>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
     B: HttpBody,
-    B::Error: Into<BoxError>,
 {
     /// Returns the handle that shuts the connection down and sends connection-level frames.
     pub fn handle(&self) -> Handle<thalweg::Client> {
@@ -152,7 +151,6 @@ impl<IO, B> Future for Connection<IO, B>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
     B: HttpBody,
-    B::Error: Into<BoxError>,
 {
     type Output = Arc<ConnectionEnd>;
 
@@ -256,7 +254,6 @@ impl<B> fmt::Debug for Client<B> {
 impl<IO, B> fmt::Debug for Connection<IO, B>
 where
     B: HttpBody,
-    B::Error: Into<BoxError>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").finish_non_exhaustive()

@@ -19,6 +19,7 @@ use thalweg_http::Method;
 use thalweg_http::content::{Content, ContentError, Digits, Plan, announced_length, received_length};
 use thalweg_http::exchange::{Actions, End, Exchange, Frame, Input, Timeouts};
 use thalweg_http::expect::{ClientExpect, Expectation, Gate, without_expect};
+use thalweg_http::transport::Exchanges;
 use thalweg_io::{ConnectionEnd, SplicingConnection};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -87,19 +88,19 @@ pub(crate) struct ClientStreams<B: Body> {
     /// Whether all handles are dropped, so that no request will follow.
     no_handles: bool,
     end: Arc<OnceLock<Arc<ConnectionEnd>>>,
+    /// Converts the error of a body. A function in place of a bound on `B::Error`: with the bound,
+    /// the future of the connection would not be `Send` inside an async block for boxed errors.
+    into_error: fn(B::Error) -> BoxError,
 }
 
-impl<B> ClientStreams<B>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
+impl<B: Body> ClientStreams<B> {
     /// Creates an empty set. The handles read `end` after the connection has ended.
     pub(crate) fn new(
         submitted: UnboundedReceiver<PendingRequest<B>>,
         permits: StreamPermits,
         end: Arc<OnceLock<Arc<ConnectionEnd>>>,
         timeouts: Timeouts,
+        into_error: fn(B::Error) -> BoxError,
     ) -> Self {
         Self {
             submitted,
@@ -115,6 +116,7 @@ where
             has_settings: false,
             no_handles: false,
             end,
+            into_error,
         }
     }
 
@@ -401,6 +403,7 @@ where
         connection: &mut SplicingConnection<Client>,
         wakers: &mut WakerSet,
     ) {
+        let into_error = self.into_error;
         let Some(entry) = self.find(stream) else { return };
         let consumed = entry.inbox.take_consumed();
         if consumed.reader_dropped {
@@ -424,7 +427,7 @@ where
         let Some(content) = &mut entry.content else { return };
         let waker = wakers.waker(FIRST_STREAM_WAKER + stream.index());
         let mut cx = Context::from_waker(waker);
-        let poll = || content.as_mut().poll_send(&mut cx, connection, stream, pad_len);
+        let poll = || content.as_mut().poll_send(&mut cx, connection, stream, pad_len, into_error);
         let sent = entry.span.in_scope(|| catch_unwind(AssertUnwindSafe(poll)));
         let is_progress = content.as_mut().take_progress() && entry.exchange.deadline().is_some();
         let (input, error) = match sent {
@@ -491,11 +494,7 @@ where
     }
 }
 
-impl<B> Host for ClientStreams<B>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
+impl<B: Body> Host for ClientStreams<B> {
     type Role = Client;
 
     fn set_time(&mut self, now: Instant) {
@@ -504,6 +503,29 @@ where
 
     fn next_deadline(&self) -> Option<Instant> {
         self.timers.next()
+    }
+
+    fn handle_transport(&mut self, exchanges: Exchanges, connection: &mut SplicingConnection<Client>) {
+        // The end of the connection follows in the other cases, and fails what is incomplete.
+        if exchanges != Exchanges::ReceiveOnly {
+            return;
+        }
+        self.permits.close();
+        self.submitted.close();
+        let mut unsent = std::mem::take(&mut self.waiting);
+        while let Ok(pending) = self.submitted.try_recv() {
+            unsent.push_back(pending);
+        }
+        for pending in unsent {
+            pending.inbox.fail(Error::GoingAway);
+        }
+        for index in 0..self.streams.len() {
+            let Some(Some(entry)) = self.streams.get_mut(index) else { continue };
+            let stream = entry.stream;
+            let input = if entry.exchange.is_tunnel() { Input::SourceDropped } else { Input::SourceWithheld };
+            drop_body(stream, entry.content.take());
+            self.handle_local(stream, input, connection, || CANCELLED);
+        }
     }
 
     fn handle_event(&mut self, event: Event<'_, '_>) -> Action {

@@ -10,6 +10,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use thalweg::{ConnectionError, ErrorCode, Event, Instant, Role, StreamKey};
+use thalweg_http::transport::{Close, Exchanges, Read, Write};
 use thalweg_io::{
     Clock, CloseEvent, CloseLimits, CloseStep, Connection, ConnectionEnd, IdleState, SplicedOutput,
     SplicingConnection,
@@ -18,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task;
 use tokio::time::{self, Sleep};
 
+use super::directions::Directions;
 use super::readiness::RuntimePoll;
 use super::tap::Tap;
 use crate::transport::{self, SPLICE_BYTES_MIN, TransportClose};
@@ -34,12 +36,11 @@ pub(crate) struct ConnectionIo<IO, R: Role> {
     timer: Option<Timer>,
     /// The poll for input that an expired timeout waits for.
     runtime_poll: Option<RuntimePoll>,
-    eof: bool,
+    directions: Directions,
     /// Whether the connection has failed, so that only its output is left.
     failed: bool,
     close_limits: CloseLimits,
     close: Option<TransportClose>,
-    failure: Option<io::Error>,
     /// The peer's address, for the report.
     remote: Option<SocketAddr>,
     tap: Tap,
@@ -94,11 +95,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
             clock: Clock::new(time::Instant::now().into_std()),
             timer: None,
             runtime_poll: None,
-            eof: false,
+            directions: Directions::new(thalweg_http::Role::of::<R>()),
             failed: false,
             close_limits,
             close: None,
-            failure: None,
             remote,
             tap,
         }
@@ -111,8 +111,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
 
     /// Returns the current report, or how the connection ended.
     pub(crate) fn end(&mut self) -> ConnectionEnd {
+        if self.directions.has_failed() {
+            // Lets the core report what the peer had left incomplete.
+            let _ = self.connection.handle_eof();
+        }
         let mut end = ConnectionEnd::new(self.connection.report());
-        (end.remote, end.transport) = (self.remote, self.failure.take());
+        (end.remote, end.transport) = (self.remote, self.directions.take_error());
         self.tap.end(&end);
         end
     }
@@ -124,7 +128,20 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
 
     /// Returns whether all output is written, so that the transport may end.
     pub(crate) fn is_finished(&self) -> bool {
-        self.failure.is_some() || self.failed || self.connection.is_finished()
+        let ends_by_core = self.directions.duties().close == Close::WhenFinished;
+        self.failed
+            || ends_by_core && self.connection.is_finished()
+            || self.directions.is_finished(|| self.now())
+    }
+
+    /// Returns what the state of the transport means to the exchanges.
+    pub(crate) fn exchanges(&self) -> Exchanges {
+        self.directions.duties().exchanges
+    }
+
+    /// Returns when the driver must look at the transport again.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.directions.deadline()
     }
 
     /// Sets bytes that were read before the connection was created. They precede further input.
@@ -165,7 +182,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
             self.failed = feed(&mut self.connection, &bytes, now, handler).is_err();
             return true;
         }
-        if !self.eof && self.connection.wants_read() {
+        let wants_read = match self.directions.duties().read {
+            Read::Yes => self.connection.wants_read(),
+            Read::ToEnd => true,
+            Read::Watch => {
+                self.watch(cx);
+                false
+            }
+            Read::No => false,
+        };
+        if wants_read {
             let Self { io, connection, clock, tap, .. } = self;
             let read = transport::poll_read(io, cx, |bytes| {
                 tap.received(bytes);
@@ -174,19 +200,22 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
             });
             match read {
                 Poll::Pending => {}
+                Poll::Ready(Ok(Ok(0))) => {
+                    self.end_input(true);
+                    return true;
+                }
                 Poll::Ready(Ok(outcome)) => {
-                    self.eof = outcome == Ok(0);
-                    self.failed = outcome.is_err() || self.eof && self.connection.handle_eof().is_err();
+                    self.failed = outcome.is_err();
                     return true;
                 }
                 // TLS that ended without close_notify: HTTP/2 detects truncation itself.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    self.eof = true;
-                    self.failed = self.connection.handle_eof().is_err();
+                    self.end_input(false);
                     return true;
                 }
                 Poll::Ready(Err(error)) => {
-                    self.fail(error);
+                    self.directions.fail_input(error);
+                    let _ = self.connection.handle_eof();
                     return true;
                 }
             }
@@ -197,16 +226,50 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
         false
     }
 
+    fn end_input(&mut self, has_notify: bool) {
+        self.directions.end_input(has_notify, core_now(self.clock));
+        self.failed = self.connection.handle_eof().is_err();
+    }
+
+    /// Looks for an error of a transport whose input has ended: the peer may have half-closed, or
+    /// be gone.
+    fn watch(&mut self, cx: &mut Context<'_>) {
+        let now = self.now();
+        if !self.directions.is_watch_due(now) {
+            return;
+        }
+        // Reading repeats the end of input. An empty write fails on a socket whose peer has answered
+        // the GOAWAY with RST; over TLS it does nothing, and `half_closed` ends the exchanges.
+        if let Poll::Ready(Err(error)) = Pin::new(&mut self.io).poll_write(cx, &[]) {
+            self.fail_output(error);
+        }
+    }
+
+    /// Discards the output of a transport that accepts none.
+    fn discard_output(&mut self) {
+        loop {
+            self.output.advance(self.output.unwritten_bytes());
+            if !self.output.fetch(&mut self.connection) {
+                break;
+            }
+        }
+        self.needs_flush = false;
+    }
+
     /// Writes the output of the turn. Returns whether all of it was written, so that there is room
     /// for more.
     pub(crate) fn poll_output(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.directions.duties().write == Write::Discard {
+            self.discard_output();
+            return false;
+        }
         let mut wrote = false;
         loop {
             while !self.output.is_empty() {
                 match transport::poll_write(&mut self.io, cx, &mut self.output) {
                     Poll::Pending => return false,
                     Poll::Ready(Ok(0)) => {
-                        self.fail(io::ErrorKind::WriteZero.into());
+                        self.fail_output(io::ErrorKind::WriteZero.into());
                         return false;
                     }
                     Poll::Ready(Ok(_)) => {
@@ -214,7 +277,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
                         wrote = true;
                     }
                     Poll::Ready(Err(error)) => {
-                        self.fail(error);
+                        self.fail_output(error);
                         return false;
                     }
                 }
@@ -228,7 +291,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
             match Pin::new(&mut self.io).poll_flush(cx) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => self.needs_flush = false,
-                Poll::Ready(Err(error)) => self.fail(error),
+                Poll::Ready(Err(error)) => self.fail_output(error),
             }
         }
         wrote
@@ -326,11 +389,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
         self.clock.to_std(at).into()
     }
 
-    fn fail(&mut self, error: io::Error) {
-        // Lets the core report what the peer had left incomplete.
-        let _ = self.connection.handle_eof();
-        self.failed = true;
-        self.failure = Some(error);
+    fn fail_output(&mut self, error: io::Error) {
+        self.directions.fail_output(error, core_now(self.clock));
+        self.discard_output();
     }
 
     /// Shortens the close of a connection that makes room for others.
@@ -340,14 +401,20 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
 
     /// Ends the transport: writes the remaining output, half-closes, and drains the input.
     pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.failure.is_some() {
-            return Poll::Ready(());
+        match self.directions.duties().write {
+            Write::Yes => {}
+            // GOAWAY, or a TLS alert, may get through.
+            Write::Once => {
+                self.poll_output(cx);
+                return Poll::Ready(());
+            }
+            Write::Discard => return Poll::Ready(()),
         }
         let close = self.close.get_or_insert_with(|| TransportClose::new(self.close_limits));
         match close.poll_step(cx) {
             CloseStep::Flush => {
                 self.poll_output(cx);
-                if self.failure.is_some() {
+                if self.directions.duties().write == Write::Discard {
                     return Poll::Ready(());
                 }
                 if !self.output.is_empty() || self.needs_flush {
@@ -356,8 +423,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
             }
             CloseStep::ShutdownWrite | CloseStep::Drain | CloseStep::Closed => {}
         }
-        let Self { io, close: Some(close), eof, .. } = self else { return Poll::Pending };
-        if *eof {
+        let Self { io, close: Some(close), directions, .. } = self else { return Poll::Pending };
+        if directions.duties().is_eof {
             close.handle_event(CloseEvent::InputEnded);
         }
         close.poll_close(io, cx)

@@ -12,6 +12,7 @@ pub(crate) mod command_queue;
 pub(crate) mod connection_io;
 pub(crate) mod control;
 pub(crate) mod detached_inboxes;
+mod directions;
 pub(crate) mod exchange_timers;
 mod readiness;
 pub(crate) mod tap;
@@ -25,6 +26,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use thalweg::{Event, Instant, Role};
+use thalweg_http::transport::Exchanges;
 use thalweg_io::{
     CloseLimits, Connection, ConnectionCounters, ConnectionEnd, Counters, Handle, SplicingConnection,
 };
@@ -47,6 +49,9 @@ pub trait Host {
 
     /// Returns when `poll_streams` must be called at the latest.
     fn next_deadline(&self) -> Option<Instant>;
+
+    /// Handles a change of the transport. `Lost`: the reason follows in `connection_ended`.
+    fn handle_transport(&mut self, exchanges: Exchanges, connection: &mut SplicingConnection<Self::Role>);
 
     /// Handles an event. Calls to the connection that it causes wait for `poll_streams` or
     /// `start_requests`.
@@ -112,7 +117,9 @@ pub(crate) struct Driver<IO, A: Host> {
     /// The commands for the connection.
     control: Arc<ConnectionControl<A::Role>>,
     has_registered: bool,
-    /// The timer of the exchanges.
+    /// What the exchanges know of the transport.
+    exchanges: Exchanges,
+    /// The timer of the exchanges and of a transport that ends.
     timer: DeadlineTimer,
     notifier: Option<Notifier<A::Role>>,
     counters: Option<ConnectionCounters>,
@@ -165,6 +172,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
             wakers: WakerSet::default(),
             control,
             has_registered: false,
+            exchanges: Exchanges::Continue,
             timer: DeadlineTimer::default(),
             notifier,
             counters: counters.map(ConnectionCounters::new),
@@ -212,6 +220,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
             let received = io.poll_input(cx, &mut EventSink { host, wakers, notifier });
             let mut progressed = false;
             if !self.io.has_failed() {
+                let exchanges = self.io.exchanges();
+                if exchanges != self.exchanges {
+                    self.exchanges = exchanges;
+                    self.host.handle_transport(exchanges, self.io.connection());
+                }
                 self.control.apply(self.io.connection());
                 progressed = self.host.poll_streams(cx, self.io.connection(), &mut self.wakers);
             }
@@ -228,9 +241,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
             }
             let is_due = {
                 let Self { io, timer, host, .. } = &mut *self;
-                timer.poll(cx, host.next_deadline(), |at| io.to_tokio(at))
+                let deadline = [host.next_deadline(), io.deadline()].into_iter().flatten().min();
+                timer.poll(cx, deadline, |at| io.to_tokio(at))
             };
-            if !(received || progressed || wrote || timed || is_due) && self.wakers.try_sleep() {
+            let has_changed = self.io.exchanges() != self.exchanges;
+            if !(received || progressed || wrote || timed || is_due || has_changed) && self.wakers.try_sleep()
+            {
                 let is_idle = self.host.shrink();
                 if is_idle {
                     self.io.shrink();

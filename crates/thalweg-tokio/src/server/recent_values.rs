@@ -204,7 +204,7 @@ mod tests {
             replaced(0, (":method", "POST")),
             Message([&target[..2], &target[3..], &[("host", "a.example")]].concat(), None),
             Message([&target[..2], &target[3..]].concat(), None),
-            Message([(":method", "CONNECT"), (":authority", "a.example")].to_vec(), None),
+            Message([(":method", "CONNECT"), (":authority", "a.example:443")].to_vec(), None),
         ];
         let all: Vec<_> = requests.iter().map(Message::made).collect();
         for first in 0..requests.len() {

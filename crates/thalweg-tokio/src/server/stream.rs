@@ -135,7 +135,7 @@ where
         self.apply_commands(connection);
         match self.stage.as_mut().project() {
             StreamStageProjection::Responding { content } => {
-                match content.poll_send(cx, connection, self.stream, self.pad_len) {
+                match content.poll_send(cx, connection, self.stream, self.pad_len, Into::into) {
                     SendStatus::Waiting | SendStatus::Closed => HandlerStatus::Waiting,
                     SendStatus::Yielding => HandlerStatus::Yielding,
                     SendStatus::Ended => HandlerStatus::Responded,

@@ -16,6 +16,7 @@ use thalweg_http::Method;
 use thalweg_http::date::{Date, with_date};
 use thalweg_http::exchange::{Actions, End, Exchange, Frame, Input, Timeouts};
 use thalweg_http::expect::{Expectation, ServerExpect};
+use thalweg_http::transport::Exchanges;
 use thalweg_io::{ConnectionEnd, SplicingConnection};
 use tower_service::Service;
 
@@ -54,6 +55,8 @@ where
     refused: Vec<(StreamKey, bool)>,
     detached: DetachedInboxes,
     timers: ExchangeTimers,
+    /// Whether no response can reach the client, so that no handler starts.
+    is_lost: bool,
     /// Whether each request gets a handle to its stream.
     attach_handles: bool,
     /// Recent values, from the second request on: a single request would not benefit, but pay for
@@ -85,6 +88,7 @@ where
             refused: Vec::new(),
             detached: DetachedInboxes::new(),
             timers: ExchangeTimers::new(timeouts),
+            is_lost: false,
             attach_handles,
             with_date,
             date: None,
@@ -100,6 +104,9 @@ where
 
     /// Handles a request. `poll_streams` passes it to the service.
     fn receive_request(&mut self, stream: StreamKey, headers: &Headers<'_>, end: bool) {
+        if self.is_lost {
+            return;
+        }
         let request = match &mut self.recent {
             Some(recent) => recent.request(headers),
             None => {
@@ -444,6 +451,30 @@ where
 
     fn next_deadline(&self) -> Option<Instant> {
         self.timers.next()
+    }
+
+    fn handle_transport(&mut self, exchanges: Exchanges, connection: &mut SplicingConnection<Server>) {
+        match exchanges {
+            Exchanges::InputEnded => {
+                for index in 0..self.streams.len() {
+                    if let Some(Some(ServerStream { stream, .. })) = self.streams.get(index) {
+                        self.handle_local(*stream, Input::InputEnded, connection, no_error);
+                    }
+                }
+            }
+            Exchanges::Lost => {
+                self.is_lost = true;
+                self.queued.clear();
+                for entry in self.streams.iter_mut().flatten() {
+                    let before = entry.exchange.deadline();
+                    // The reader gets the reason in `connection_ended`.
+                    let _ = self.timers.handle(&mut entry.exchange, Input::ConnectionLost);
+                    self.timers.set(entry.stream, before, None);
+                    entry.drop_handler();
+                }
+            }
+            Exchanges::Continue | Exchanges::ReceiveOnly => {}
+        }
     }
 
     fn handle_event(&mut self, event: Event<'_, '_>) -> Action {
