@@ -41,6 +41,10 @@
 //!   Other streams are not affected.
 //! * **Visible cancellation.** Reading and writing return an error with the reason ([`Error`]); a
 //!   handler that computes can poll its [`Cancellation`].
+//! * **Messages as RFC 9110 defines them.** [`thalweg_http`] owns the rules: content and its
+//!   length, `date`, 100 (Continue), repairs of fields, and the life of each exchange.
+//! * **Peers that are gone.** When the transport shows that the client can receive no response, its
+//!   handlers see it ([`Cancellation`]). A client that only half-closes gets its answer.
 //! * **Graceful close.** A connection ends with GOAWAY, flushed, then a half-close, and the peer's
 //!   input is drained for a bounded time. Its [`ConnectionEnd`] is reported once.
 //! * **Limits.** Threads, connections, waiting requests, and buffered bytes are limited. Work
@@ -52,8 +56,9 @@
 //!
 //! # Beside `thalweg-tokio`
 //!
-//! Both adapters are built from [`thalweg_io`], and use the same names: builders, `Body`, `Handle`,
-//! `StreamHandle`, `Tunnel`, `Counters`, `ConnectionEnd`, `Error`, `ServeStats`. These differ:
+//! Both adapters are built from [`thalweg_io`] and [`thalweg_http`], and use the same names:
+//! builders, `Body`, `Handle`, `StreamHandle`, `Tunnel`, `Counters`, `ConnectionEnd`, `Error`,
+//! `ServeStats`. These differ:
 //!
 //! | `thalweg-tokio` | here | Why |
 //! |---|---|---|

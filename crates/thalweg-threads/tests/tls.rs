@@ -6,13 +6,15 @@ mod shared;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use shared::{LIMIT, Running};
 use thalweg::{Config, Timeouts};
-use thalweg_testkit::frames::{kind, preface, settings, wire};
+use thalweg_testkit::frames::{Reader, headers, kind, preface, settings, wire};
+use thalweg_testkit::hpack;
 use thalweg_threads::rustls::crypto::{CryptoProvider, ring};
 use thalweg_threads::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use thalweg_threads::rustls::server::Acceptor;
@@ -352,6 +354,41 @@ fn a_tls_end_without_close_notify_is_no_failure() {
     let end = server.end();
     assert_eq!((end.transport, end.negotiation_error), (None, None));
     assert!(end.text.starts_with("the peer ended the transport without GOAWAY; 0 streams"), "{}", end.text);
+}
+
+#[test]
+fn a_client_that_half_closes_without_close_notify_gets_its_answer() {
+    let (certificate, config) = identity(2100);
+    let (open, gate) = channel::<()>();
+    let gate = Mutex::new(gate);
+    let late = move |_: Request<Body>, responder: Responder| {
+        gate.lock().unwrap().recv_timeout(LIMIT).unwrap();
+        responder.send(Response::ok().body("late"))
+    };
+    let server = Running::with(|server| server.tls(config), late);
+    let mut stream = stream(&server, &certificate, &[b"h2"]);
+    let get = headers(1, hpack::get("/")).end_headers().end_stream();
+    stream.write_all(&wire([&preface(), &settings(), &get])).unwrap();
+    stream.sock.shutdown(std::net::Shutdown::Write).unwrap();
+    let (mut reader, mut buffer, mut content) = (Reader::default(), [0; 4096], Vec::new());
+    loop {
+        let Some(frame) = reader.next_frame().unwrap() else {
+            let len = stream.read(&mut buffer).unwrap();
+            assert!(len > 0, "the answer comes before the end");
+            reader.push(&buffer[..len]);
+            continue;
+        };
+        match frame.kind {
+            // The server has seen the end of input.
+            kind::GOAWAY => open.send(()).unwrap(),
+            kind::DATA => content.extend_from_slice(&frame.body),
+            _ => {}
+        }
+        if frame.stream == 1 && frame.ends_stream() {
+            break;
+        }
+    }
+    assert_eq!(content, b"late");
 }
 
 #[test]

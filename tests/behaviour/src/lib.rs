@@ -47,7 +47,12 @@ pub trait Adapter {
     type Client: Client;
 
     /// Starts a server on a free port of 127.0.0.1.
-    fn serve(config: Config, handler: Handler) -> Self::Server;
+    fn serve(config: Config, handler: Handler) -> Self::Server {
+        Self::serve_with(config, true, handler)
+    }
+
+    /// Starts a server as [`serve`](Self::serve) does. `date`: whether responses carry one.
+    fn serve_with(config: Config, date: bool, handler: Handler) -> Self::Server;
 
     /// Starts a client on a connected socket; requests go to `http://example.org`.
     fn connect(stream: TcpStream, config: Config) -> Self::Client;

@@ -28,11 +28,12 @@ impl Adapter for Threads {
     type Server = ThreadsServer;
     type Client = ThreadsClient;
 
-    fn serve(config: Config, handler: Handler) -> ThreadsServer {
+    fn serve_with(config: Config, date: bool, handler: Handler) -> ThreadsServer {
         let (observer, observations) = channel();
         let (ended, ends) = channel();
         let server = thalweg_threads::Server::builder()
             .config(config)
+            .date(date)
             // The case may have ended before its connections.
             .on_end(move |end| drop(ended.send(End::from(end))))
             .bind("127.0.0.1:0")

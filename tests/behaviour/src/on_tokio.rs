@@ -46,10 +46,11 @@ impl Adapter for Tokio {
     type Server = TokioServer;
     type Client = TokioClient;
 
-    fn serve(config: Config, handler: Handler) -> TokioServer {
+    fn serve_with(config: Config, date: bool, handler: Handler) -> TokioServer {
         let (observer, observations) = channel();
         let (ended, ends) = channel();
-        let builder = thalweg_tokio::Server::builder().config(config).stream_handles().on_end(move |end| {
+        let builder = thalweg_tokio::Server::builder().config(config).date(date).stream_handles();
+        let builder = builder.on_end(move |end| {
             // The case may have ended before its connections.
             drop(ended.send(End::from(end)));
         });

@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 
 use thalweg::{Config, ErrorCode};
 use thalweg_behaviour::{
-    Adapter, Content, Handler, Observation, Peer, Piece, Received, Server, Step, on_threads, on_tokio,
-    respond,
+    Adapter, Content, Handler, Observation, Peer, Piece, Received, Server, Step, on_both, respond,
 };
 use thalweg_testkit::frames::{Frame, data, goaway, headers, kind, setting, settings, window_update};
 use thalweg_testkit::hpack;
 
-on_tokio!(
+on_both!(
     content_and_trailers_reach_the_handler,
     the_handler_that_does_not_read_makes_no_100,
     content_that_arrived_makes_no_100,
@@ -40,50 +39,6 @@ on_tokio!(
     trailers_that_belong_before_the_content_are_not_sent,
     a_tunnel_by_extended_connect_has_no_length_and_ends_by_halves,
 );
-
-on_threads!(
-    content_and_trailers_reach_the_handler,
-    the_handler_that_does_not_read_makes_no_100,
-    content_that_arrived_makes_no_100,
-    content_shorter_than_its_length_is_reset,
-    a_handler_that_fails_in_its_content_resets_its_stream,
-    a_tunnel_that_finishes_sends_end_stream_alone,
-    cookies_reach_the_handler_as_one_field,
-    the_handler_that_reads_makes_100_continue,
-    the_handler_that_sends_100_itself_makes_one,
-    responses_without_content_carry_no_length,
-    the_length_of_a_response_to_connect_is_not_sent,
-    connection_specific_fields_of_a_handler_are_not_sent,
-    connection_specific_trailers_of_a_handler_are_not_sent,
-    white_space_around_values_is_not_sent,
-    responses_carry_a_date,
-    an_early_response_leaves_the_upload_time_to_end,
-    an_early_response_gives_no_new_window,
-    an_upload_that_does_not_end_after_its_response_is_reset,
-    a_violation_after_an_early_response_is_still_a_violation,
-    a_client_that_half_closes_gets_its_answer,
-    the_handler_of_a_client_that_has_gone_is_cancelled,
-    the_handler_of_a_client_that_has_gone_after_goaway_is_cancelled,
-);
-
-// To be added to the lists as they pass:
-//     cookies_reach_the_handler_as_one_field,
-//     the_handler_that_reads_makes_100_continue,
-//     the_handler_that_sends_100_itself_makes_one,
-//     responses_without_content_carry_no_length,
-//     the_length_of_a_response_to_connect_is_not_sent,
-//     connection_specific_fields_of_a_handler_are_not_sent,
-//     connection_specific_trailers_of_a_handler_are_not_sent,
-//     white_space_around_values_is_not_sent,
-//     an_early_response_leaves_the_upload_time_to_end,
-//     an_early_response_gives_no_new_window,
-//     an_upload_that_does_not_end_after_its_response_is_reset,
-//     a_violation_after_an_early_response_is_still_a_violation,
-//     the_handler_of_a_client_that_has_gone_is_cancelled,
-//     the_handler_of_a_client_that_has_gone_after_goaway_is_cancelled,
-//     a_client_that_half_closes_gets_its_answer,
-//     responses_carry_a_date,
-//     a_first_line_that_is_not_http_is_answered_by_no_text,
 
 const SHORT: Duration = Duration::from_millis(300);
 
