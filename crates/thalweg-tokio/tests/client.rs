@@ -23,7 +23,7 @@ use thalweg_tokio::{BoxError, Client, Error, WithCauses, client};
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 
-type Content = http_body_util::combinators::BoxBody<Bytes, BoxError>;
+type Content = BoxBody<Bytes, BoxError>;
 
 fn content(text: &'static str) -> Content {
     Full::from(text).map_err(|never| match never {}).boxed()
