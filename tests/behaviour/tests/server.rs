@@ -515,8 +515,7 @@ fn trailers_that_belong_before_the_content_are_not_sent<A: Adapter>() {
         vec![Step::Start(200, vec![]), Step::Write(b"a".to_vec()), Step::Trailers(trailers)]
     });
     let mut peer = server.peer();
-    for (stream, path, trailers) in [(1, "/some", &["etag: c", "grpc-status: 0"][..]), (3, "/none", &[])]
-    {
+    for (stream, path, trailers) in [(1, "/some", &["etag: c", "grpc-status: 0"][..]), (3, "/none", &[])] {
         peer.send_frame(&get(stream, path));
         assert_eq!(response(&mut peer, stream).0, [":status: 200"]);
         let trailers = trailers.iter().map(ToString::to_string).collect();
