@@ -9,10 +9,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use support::{describe, within};
-use thalweg_testkit::frames::{kind, preface, settings, wire};
+use support::{Peer, describe, within};
+use thalweg_testkit::frames::{data, headers, kind, preface, settings, wire};
+use thalweg_testkit::hpack;
 use thalweg_tokio::rustls::crypto::{CryptoProvider, ring};
 use thalweg_tokio::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use thalweg_tokio::rustls::server::Acceptor;
@@ -21,7 +22,7 @@ use thalweg_tokio::thalweg::Config;
 use thalweg_tokio::{Client, NegotiationError, Server, client, service_fn};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
 
@@ -317,6 +318,31 @@ async fn a_tls_end_without_close_notify_is_no_failure() {
         fetched.starts_with("ended: the peer ended the transport without GOAWAY; 0 streams"),
         "{fetched}"
     );
+}
+
+#[tokio::test]
+async fn a_client_that_half_closes_without_close_notify_gets_its_answer() {
+    let (certificate, tls) = identity(2100);
+    let bound = Server::builder().tls(tls).bind("127.0.0.1:0").await.unwrap();
+    let addr = bound.local_addr().unwrap();
+    let (called, mut calls) = mpsc::unbounded_channel();
+    tokio::spawn(bound.serve(service_fn(move |_| {
+        let (answer, answered) = oneshot::channel::<&str>();
+        called.send(answer).unwrap();
+        async { answered.await.map(|text| Response::new(Full::<Bytes>::from(text))) }
+    })));
+    let server = Secure { addr, certificate, closed: mpsc::unbounded_channel().1 };
+    let mut stream = handshake(&server, &[b"h2"]).await;
+    let get = headers(1, hpack::get("/")).end_headers().end_stream();
+    stream.write_all(&wire([&preface(), &settings(), &get])).await.unwrap();
+    let answer = within(calls.recv()).await.unwrap();
+    stream.get_mut().0.shutdown().await.unwrap();
+    // The server has seen the end of input when it sends its final GOAWAY.
+    let mut peer = Peer::new(stream);
+    peer.expect(kind::GOAWAY).await;
+    answer.send("late").unwrap();
+    assert_eq!(peer.expect_headers().await[..2], [":status: 200", "content-length: 4"]);
+    assert_eq!(peer.expect_on(1).await, data(1, "late").end_stream());
 }
 
 /// Without a time limit of the negotiation, only eviction makes room.
