@@ -45,7 +45,7 @@ fn with_fields(status: u16, fields: &[(&'static str, &'static str)], content: &s
 }
 
 fn date_can_be_switched_off<A: Adapter>() {
-    // 9110-6.6.1-3
+    // 9110-6.6.1-4
     let server = serve_with::<A>(Config::default(), false, |path| match path {
         "/own" => vec![with_fields(200, &[("date", "Thu, 01 Jan 1970 00:00:00 GMT")], "")],
         _ => respond(404, ""),
