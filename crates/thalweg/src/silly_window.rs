@@ -228,6 +228,11 @@ impl Avoidance {
         self.passed_bytes = self.passed_bytes.saturating_add(bytes);
     }
 
+    /// Lets no frame pass until the next frame in order.
+    pub(crate) const fn stop_passing(&mut self) {
+        self.passed_bytes = u32::MAX;
+    }
+
     /// Takes whether the first stream of the queue waits for the connection's window while the
     /// timer fires. Returns whether it has done so since the timer fired before.
     pub(crate) const fn count_connection_wait(&mut self, waits: bool) -> bool {

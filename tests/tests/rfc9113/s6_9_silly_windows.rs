@@ -129,6 +129,40 @@ fn s6_9_a_short_frame_goes_although_the_clock_stands() {
     });
 }
 
+/// The output makes the frames shorter than the window does, and shorter than what a stream has.
+#[test]
+fn s6_9_a_stream_that_is_writable_sends_although_the_output_is_small() {
+    let opening = |opening: &mut Opening| {
+        let window = settings().entry(setting::INITIAL_WINDOW_SIZE, 1 << 20);
+        opening.peer_settings = window.entry(setting::MAX_FRAME_SIZE, 40_000);
+        opening.config.output_bytes_max = 5000;
+    };
+    client_with(opening, |s| {
+        let content = vec![0; 100_000];
+        let first = s.post();
+        for _ in 0..7 {
+            assert_eq!(s.call(|core| core.send_data(first, &content, false)), Ok(5000));
+            s.take_output();
+        }
+        // 30,536 bytes of the connection's window are left, less than a frame of 40,000 needs.
+        s.peer(window_update(0, 1));
+        let second = s.post();
+        assert_eq!(s.call(|core| core.send_data(second, &content[..21_000], true)), Ok(0));
+        s.take_output();
+        let mut named = Vec::new();
+        for left in [21_000, 16_000, 11_000] {
+            for _ in 0..2 {
+                let stream = s.call(Connection::poll_writable).expect("two streams wait");
+                let (len, end) = if stream == first { (100_000, false) } else { (left, true) };
+                assert_eq!(s.call(|core| core.send_data(stream, &content[..len], end)), Ok(5000));
+                s.take_output();
+                named.push(stream.id().as_u32());
+            }
+        }
+        assert_eq!(named, [1, 3, 1, 3, 1, 3]);
+    });
+}
+
 /// A peer that credits each half of its window, in increments that are no multiple of a frame, as
 /// nghttp2 does.
 #[test]

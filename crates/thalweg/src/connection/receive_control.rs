@@ -93,12 +93,16 @@ impl Inner {
         changed
     }
 
+    /// Returns the length of the longest DATA frame that both the peer and the output take, bytes.
+    fn frame_bytes_max(&self) -> u32 {
+        self.settings.remote().max_frame_size.min(self.limits.output_bytes_max)
+    }
+
     /// Returns how short a frame the connection's window may make.
     fn full_frame_now(&self) -> u32 {
         match self.avoidance.is_on() {
             true => {
-                let frame_bytes_max = self.settings.remote().max_frame_size;
-                silly_window::full_frame(frame_bytes_max, self.windows.send_window().reachable())
+                silly_window::full_frame(self.frame_bytes_max(), self.windows.send_window().reachable())
             }
             false => 1,
         }
@@ -217,7 +221,7 @@ impl Inner {
             return Err(self.fail_violation(violation, StreamId::CONNECTION));
         }
         let (full_frame, now) = (self.streams.full_frame(), self.timers.now());
-        let frame_bytes_max = self.settings.remote().max_frame_size;
+        let frame_bytes_max = self.frame_bytes_max();
         let held_some = self.windows.send_window().has_waited_in_vain();
         let excess = match self.windows.credit_send(increment, full_frame, frame_bytes_max, now) {
             Ok(excess) => excess,
@@ -252,7 +256,7 @@ impl Inner {
             return self.handle_stream_violation(id, Violation::WindowUpdateZero).map(|()| None);
         }
         let full_frame = self.streams.full_frame();
-        let frame_bytes_max = self.settings.remote().max_frame_size;
+        let frame_bytes_max = self.frame_bytes_max();
         let Some(slot) = self.streams.find_mut(stream) else { return Ok(None) };
         // RFC 9113 §5.1: a server receives nothing on a stream that it promised.
         if slot.state == State::ReservedRemote {

@@ -444,6 +444,11 @@ impl Streams {
                 .is_none_or(|(other_key, other)| other == stream || self.send_queue.precedes(key, other_key))
     }
 
+    /// Whether `pop_first` has returned the stream, and it has not sent or been queued since.
+    pub(crate) fn is_granted(&self, stream: StreamKey) -> bool {
+        self.find(stream).is_some_and(|slot| slot.send.queue_place == QueuePlace::Granted)
+    }
+
     /// Whether a stream may send the next frame: no queued stream precedes it.
     #[inline]
     pub(crate) fn is_next(&mut self, stream: StreamKey) -> bool {
