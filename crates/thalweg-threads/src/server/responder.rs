@@ -95,7 +95,7 @@ impl Responder {
         let exchange = Arc::clone(&self.exchange);
         if plan.content() == http::Content::None {
             self.respond(head, Chunk::EMPTY, Some(Finish::End))?;
-            return Ok(BodyWriter::no_body(exchange, plan.check()));
+            return Ok(BodyWriter::without_content(exchange, plan.check()));
         }
         self.respond(head, Chunk::EMPTY, None)?;
         Ok(BodyWriter::new(exchange, plan.check(), None))
@@ -233,6 +233,7 @@ pub struct Cancellation {
 
 impl Cancellation {
     /// Returns whether the stream has ended early. Takes a lock that is held for short times only.
+    #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.reason().is_some()
     }

@@ -189,6 +189,7 @@ impl<B> Client<B> {
     }
 
     /// Returns whether the connection accepts no further requests.
+    #[must_use]
     pub fn is_closed(&self) -> bool {
         self.shared.permits.is_closed()
     }

@@ -17,7 +17,7 @@ use thalweg::{
 };
 use thalweg_http::Method;
 use thalweg_http::content::{Content, ContentError, Digits, Plan, announced_length, received_length};
-use thalweg_http::exchange::{Actions, End, Exchange, Frame, Input, Timeouts};
+use thalweg_http::exchange::{Actions, Exchange, ExchangeEnd, Frame, Input, Timeouts};
 use thalweg_http::expect::{ClientExpect, Expectation, Gate, without_expect};
 use thalweg_http::transport::Exchanges;
 use thalweg_io::{ConnectionEnd, SplicingConnection};
@@ -137,7 +137,7 @@ impl<B: Body> ClientStreams<B> {
             drop_body(stream, entry.content.take());
         }
         if let Some(end) = actions.end {
-            if end != End::Completed {
+            if end != ExchangeEnd::Completed {
                 entry.inbox.fail(error());
             }
             self.remove(stream);

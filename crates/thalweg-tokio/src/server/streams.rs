@@ -14,7 +14,7 @@ use http::{Request, Response};
 use thalweg::{ErrorCode, Event, Headers, HeadersKind, Instant, Priority, Server, Status, StreamKey};
 use thalweg_http::Method;
 use thalweg_http::date::{Date, with_date};
-use thalweg_http::exchange::{Actions, End, Exchange, Frame, Input, Timeouts};
+use thalweg_http::exchange::{Actions, Exchange, ExchangeEnd, Frame, Input, Timeouts};
 use thalweg_http::expect::{Expectation, ServerExpect};
 use thalweg_http::transport::Exchanges;
 use thalweg_io::{ConnectionEnd, SplicingConnection};
@@ -185,7 +185,7 @@ where
         let actions = self.timers.handle(&mut entry.exchange, input);
         self.timers.set(stream, before, entry.exchange.deadline());
         let Some(end) = actions.end else { return actions };
-        if end != End::Completed
+        if end != ExchangeEnd::Completed
             && let Some(inbox) = entry.inbox.take()
         {
             inbox.fail(error());
