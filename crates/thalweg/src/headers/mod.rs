@@ -119,6 +119,13 @@ impl<'c> Headers<'c> {
         Some(self.decoder.field(field).value)
     }
 
+    /// Whether `content-type` is `application/grpc`, alone or with a suffix after a plus sign or
+    /// parameters. The calls of `application/grpc-web` send all their content at once.
+    #[inline]
+    pub(crate) fn is_grpc(&self) -> bool {
+        self.known(KnownName::CONTENT_TYPE).is_some_and(is_grpc)
+    }
+
     #[inline]
     fn pseudo(&self, known_name: KnownName) -> Option<&'c [u8]> {
         let field_ref = self
@@ -152,3 +159,13 @@ impl fmt::Debug for Headers<'_> {
         map.finish()
     }
 }
+
+#[inline]
+fn is_grpc(content_type: &[u8]) -> bool {
+    let Some((start, rest)) = content_type.split_at_checked(GRPC.len()) else { return false };
+    // Clients write it in lower case: the comparison of words costs less than that of letters.
+    (start == GRPC || start.eq_ignore_ascii_case(GRPC))
+        && matches!(rest.trim_ascii_start().first(), None | Some(b'+' | b';'))
+}
+
+const GRPC: &[u8] = b"application/grpc";
