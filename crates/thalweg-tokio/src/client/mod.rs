@@ -165,6 +165,14 @@ where
     }
 }
 
+impl Client<()> {
+    /// Returns a builder, which sets other options, for clients with bodies of any type.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+}
+
 impl<B> Client<B> {
     /// Waits until the peer allows another stream.
     ///
