@@ -15,6 +15,8 @@ use core::fmt;
 
 use thalweg_hpack::{Decoded, Decoder, Field, FieldRef, Indexing, KnownName};
 
+use crate::message::parse_status;
+
 /// The decoded fields of one field block, inside the connection.
 #[derive(Debug, Default)]
 pub(crate) struct HeaderBlock {
@@ -81,7 +83,7 @@ impl<'c> Headers<'c> {
 
     /// Returns `:status` of a response, 100 to 999.
     pub fn status(&self) -> Option<u16> {
-        self.pseudo(KnownName::STATUS).and_then(validate::parse_status)
+        self.pseudo(KnownName::STATUS).and_then(parse_status)
     }
 
     /// Returns the regular fields in the order of the wire. Costs nothing but the iteration.
