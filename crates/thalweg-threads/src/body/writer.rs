@@ -13,7 +13,7 @@ use thalweg_http::content::LengthCheck;
 use crate::body::exchange::{Chunk, Exchange, Finish, Interest, StreamCommand, WaitResult};
 use crate::error::Error;
 use crate::fields::Fields;
-use crate::outbound::{content_error, finish_with};
+use crate::outbound::content_error;
 
 /// Sends the content of a message, piece by piece.
 ///
@@ -89,7 +89,7 @@ impl BodyWriter {
     /// # Errors
     /// The stream has ended before.
     pub fn finish_with(self, trailers: Fields) -> io::Result<()> {
-        self.end(finish_with(Some(trailers)))
+        self.end(Finish::with(Some(trailers)))
     }
 
     /// Resets the stream, so that the peer knows that the message is incomplete.
