@@ -222,9 +222,9 @@ impl RemainingLength {
 }
 
 impl Slot {
-    /// Returns since when the peer could have sent more of its content, at the expiry of the content
-    /// timeout. `None`: the stream awaits none, or its content may take any time. `received`: when
-    /// content arrived last on the connection.
+    /// Returns since when the peer could have sent more of its content, at the expiry of the
+    /// content timeout. `None`: the stream awaits none, or its content may take any time.
+    /// `received`: when content arrived last on the connection.
     pub(crate) fn content_awaited_since(
         &mut self,
         connection: &ReceiveWindow,
