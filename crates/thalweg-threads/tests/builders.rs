@@ -48,6 +48,13 @@ fn a_server_runs_on_an_existing_listener() {
 }
 
 #[test]
+fn a_server_with_the_default_options_takes_an_existing_listener() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    assert_eq!(Server::from_listener(listener).unwrap().local_addr().unwrap(), address);
+}
+
+#[test]
 fn a_client_on_a_connected_socket_sends_the_given_scheme_and_authority() {
     let server = Running::start(describe);
     let socket = TcpStream::connect(server.address).unwrap();
