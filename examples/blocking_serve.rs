@@ -62,7 +62,7 @@ fn run(args: Arguments) -> Result<(), String> {
         builder = builder.tls(tls);
     }
     let server = builder.bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
-    println!("listening on {}", server.local_addr());
+    println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
     let handle = server.handle();
     ctrlc::set_handler(move || handle.shutdown(SHUTDOWN_LIMIT)).map_err(|error| error.to_string())?;
     server

@@ -29,7 +29,7 @@ impl Running {
             })
             .bind("127.0.0.1:0")
             .expect("a free port");
-        let (address, handle) = (server.local_addr(), server.handle());
+        let (address, handle) = (server.local_addr().expect("it is bound"), server.handle());
         let thread = Some(thread::spawn(move || server.serve(serve)));
         Self { address, handle, thread }
     }

@@ -2,7 +2,7 @@
 
 use thalweg::{ErrorCode, Field, Instant, SendError, Server, Status, StreamKey, Violation};
 use thalweg_http::content::{Body, Digits, Plan, announced_length};
-use thalweg_http::exchange::{Actions, End, Exchange, Frame, Input, Timeouts};
+use thalweg_http::exchange::{Actions, Exchange, ExchangeEnd, Frame, Input, Timeouts};
 use thalweg_http::expect::{Expectation, ServerExpect};
 use thalweg_http::repair::{self, Repair, Section};
 use thalweg_http::{Method, date};
@@ -59,7 +59,7 @@ fn a_client_that_finishes_its_upload_after_an_early_response_sees_no_reset() {
         s.events(["DATA stream=1 16384 bytes end"]);
         s.call(|core| core.discard(stream, 16_384));
         let actions = exchange.handle(Input::InboundEnded, Instant::ZERO, &TIMEOUTS());
-        assert_eq!((actions.send, actions.end), (Frame::None, Some(End::Completed)));
+        assert_eq!((actions.send, actions.end), (Frame::None, Some(ExchangeEnd::Completed)));
         s.unmoved();
         assert_eq!(s.core().live_streams(), 0);
     });
@@ -77,7 +77,7 @@ fn a_client_that_does_not_finish_its_upload_gets_a_reset_and_no_window() {
         let actions = exchange.handle(Input::Timeout, deadline, &TIMEOUTS());
         execute(s, stream, actions);
         s.output(["RST_STREAM stream=1 NO_ERROR"]);
-        assert_eq!(actions.end, Some(End::LocalReset(ErrorCode::NO_ERROR)));
+        assert_eq!(actions.end, Some(ExchangeEnd::LocalReset(ErrorCode::NO_ERROR)));
         assert_eq!(s.core().live_streams(), 0);
     });
 }
@@ -93,7 +93,7 @@ fn a_violation_on_an_unwanted_upload_is_answered_as_one() {
         s.stream_error(1, ErrorCode::FLOW_CONTROL_ERROR, Violation::WindowExceeded);
         let code = ErrorCode::FLOW_CONTROL_ERROR;
         let actions = exchange.handle(Input::StreamReset { code }, Instant::ZERO, &TIMEOUTS());
-        assert_eq!(actions, Actions { end: Some(End::Reset(code)), ..Actions::NONE });
+        assert_eq!(actions, Actions { end: Some(ExchangeEnd::Reset(code)), ..Actions::NONE });
     });
 }
 
@@ -115,7 +115,7 @@ fn a_tunnel_that_finishes_puts_end_stream_alone_on_the_wire() {
         s.peer(data(1, []).end_stream());
         s.events(["DATA stream=1 \"\" end"]);
         let actions = exchange.handle(Input::InboundEnded, Instant::ZERO, &TIMEOUTS());
-        assert_eq!((actions.send, actions.end), (Frame::None, Some(End::Completed)));
+        assert_eq!((actions.send, actions.end), (Frame::None, Some(ExchangeEnd::Completed)));
         s.unmoved();
     });
 }

@@ -71,7 +71,7 @@
 //! ```
 //! use thalweg::{ErrorCode, Instant, Status};
 //! use thalweg_http::Method;
-//! use thalweg_http::exchange::{Actions, End, Exchange, Frame, Input, Timeouts};
+//! use thalweg_http::exchange::{Actions, Exchange, ExchangeEnd, Frame, Input, Timeouts};
 //!
 //! let (now, timeouts) = (Instant::ZERO, Timeouts::default());
 //! let mut exchange = Exchange::server(Method::Post);
@@ -87,11 +87,11 @@
 //!
 //! let mut patient = exchange;
 //! let actions = patient.handle(Input::InboundEnded, now, &timeouts);
-//! assert_eq!((actions.send, actions.end), (Frame::None, Some(End::Completed)));
+//! assert_eq!((actions.send, actions.end), (Frame::None, Some(ExchangeEnd::Completed)));
 //!
 //! let actions = exchange.handle(Input::Timeout, deadline, &timeouts);
 //! assert_eq!(actions.send, Frame::Reset(ErrorCode::NO_ERROR));
-//! assert_eq!(actions.end, Some(End::LocalReset(ErrorCode::NO_ERROR)));
+//! assert_eq!(actions.end, Some(ExchangeEnd::LocalReset(ErrorCode::NO_ERROR)));
 //! ```
 
 use core::time::Duration;
@@ -138,7 +138,7 @@ pub struct Exchange {
     /// On a server, whether the client has ended its side of the transport.
     is_half_closed: bool,
     deadline: Option<Deadline>,
-    end: Option<End>,
+    end: Option<ExchangeEnd>,
 }
 
 /// What the stream carries.
@@ -171,12 +171,12 @@ enum Outbound {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Deadline {
     at: Instant,
-    cause: Cause,
+    cause: DeadlineCause,
 }
 
 /// Why a deadline runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
+enum DeadlineCause {
     UnreadRequest,
     TunnelEnd,
     HalfClosed,
@@ -262,7 +262,7 @@ pub struct Actions {
     pub send: Frame,
     /// The exchange ended: the I/O layer removes it and returns its slot. Content that its reader
     /// has not read stays with the reader.
-    pub end: Option<End>,
+    pub end: Option<ExchangeEnd>,
 }
 
 impl Actions {
@@ -273,7 +273,7 @@ impl Actions {
 
 /// How an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum ExchangeEnd {
     /// Both halves have ended.
     Completed,
     /// The peer reset the stream, or the core did for its violation.
@@ -326,7 +326,7 @@ impl Exchange {
     }
 
     /// Changes the halves. Returns the end, if the input is one.
-    fn apply(&mut self, input: Input, now: Instant, actions: &mut Actions) -> Option<(End, Frame)> {
+    fn apply(&mut self, input: Input, now: Instant, actions: &mut Actions) -> Option<(ExchangeEnd, Frame)> {
         match input {
             Input::HeadersReceived { status } if self.role == Role::Client => {
                 actions.deliver_headers = self.inbound == Inbound::Open;
@@ -369,18 +369,22 @@ impl Exchange {
                 }));
             }
             Input::InputEnded if self.role == Role::Client || !self.inbound_has_ended() => {
-                return Some((End::Lost, Frame::None));
+                return Some((ExchangeEnd::Lost, Frame::None));
             }
             Input::InputEnded => self.is_half_closed = true,
-            Input::StreamReset { code } => return Some((End::Reset(code), Frame::None)),
-            Input::ConnectionLost => return Some((End::Lost, Frame::None)),
+            Input::StreamReset { code } => return Some((ExchangeEnd::Reset(code), Frame::None)),
+            Input::ConnectionLost => return Some((ExchangeEnd::Lost, Frame::None)),
             Input::Cancelled { code } => return Some(local_reset(code)),
             Input::Timeout => {
                 let due = self.deadline.filter(|deadline| deadline.at <= now)?;
                 return Some(local_reset(match (due.cause, self.role) {
                     // RFC 9113 §8.1: the response is complete, and the rest is not needed.
-                    (Cause::UnreadRequest, _) | (Cause::TunnelEnd, Role::Server) => ErrorCode::NO_ERROR,
-                    (Cause::TunnelEnd | Cause::HalfClosed | Cause::Upload, _) => ErrorCode::CANCEL,
+                    (DeadlineCause::UnreadRequest, _) | (DeadlineCause::TunnelEnd, Role::Server) => {
+                        ErrorCode::NO_ERROR
+                    }
+                    (DeadlineCause::TunnelEnd | DeadlineCause::HalfClosed | DeadlineCause::Upload, _) => {
+                        ErrorCode::CANCEL
+                    }
                 }));
             }
             Input::OutboundProgress
@@ -412,10 +416,12 @@ impl Exchange {
     }
 
     /// Returns the end that the halves make due at once: the table of the module.
-    fn due_end(&self) -> Option<(End, Frame)> {
+    fn due_end(&self) -> Option<(ExchangeEnd, Frame)> {
         let is_message = self.kind != Kind::Tunnel;
         match (self.inbound, self.outbound, self.role) {
-            (Inbound::Unread | Inbound::Done, Outbound::Ended, _) => Some((End::Completed, Frame::None)),
+            (Inbound::Unread | Inbound::Done, Outbound::Ended, _) => {
+                Some((ExchangeEnd::Completed, Frame::None))
+            }
             // RFC 9113 §8.1 defines no gentler way to decline the rest of a response, and a client
             // has no use for an upload whose response is read.
             (Inbound::Unwanted, _, Role::Client)
@@ -429,7 +435,7 @@ impl Exchange {
         }
     }
 
-    fn finish(&mut self, end: End, send: Frame, mut actions: Actions) -> Actions {
+    fn finish(&mut self, end: ExchangeEnd, send: Frame, mut actions: Actions) -> Actions {
         actions.drop_source |= self.has_source();
         actions.fail_reader = self.inbound == Inbound::Open;
         // The END_STREAM that completes the exchange stays.
@@ -448,10 +454,10 @@ impl Exchange {
             return;
         };
         let (after, restarts) = match cause {
-            Cause::UnreadRequest => (timeouts.unread_request, false),
-            Cause::TunnelEnd => (timeouts.tunnel_end, false),
-            Cause::HalfClosed => (timeouts.half_closed, is_progress),
-            Cause::Upload => (timeouts.upload, is_progress),
+            DeadlineCause::UnreadRequest => (timeouts.unread_request, false),
+            DeadlineCause::TunnelEnd => (timeouts.tunnel_end, false),
+            DeadlineCause::HalfClosed => (timeouts.half_closed, is_progress),
+            DeadlineCause::Upload => (timeouts.upload, is_progress),
         };
         let runs = self.deadline.is_some_and(|deadline| deadline.cause == cause);
         if !runs || restarts {
@@ -460,14 +466,16 @@ impl Exchange {
     }
 
     /// Returns why a deadline runs: the table of the module.
-    fn due_cause(&self) -> Option<Cause> {
+    fn due_cause(&self) -> Option<DeadlineCause> {
         match (self.inbound, self.outbound, self.role) {
-            (Inbound::Unwanted, Outbound::Ended, _) if self.kind == Kind::Tunnel => Some(Cause::TunnelEnd),
-            (Inbound::Unwanted, Outbound::Ended, Role::Server) => Some(Cause::UnreadRequest),
-            (Inbound::Unread, Outbound::Sending, Role::Client) if self.kind != Kind::Tunnel => {
-                Some(Cause::Upload)
+            (Inbound::Unwanted, Outbound::Ended, _) if self.kind == Kind::Tunnel => {
+                Some(DeadlineCause::TunnelEnd)
             }
-            _ if self.is_half_closed => Some(Cause::HalfClosed),
+            (Inbound::Unwanted, Outbound::Ended, Role::Server) => Some(DeadlineCause::UnreadRequest),
+            (Inbound::Unread, Outbound::Sending, Role::Client) if self.kind != Kind::Tunnel => {
+                Some(DeadlineCause::Upload)
+            }
+            _ if self.is_half_closed => Some(DeadlineCause::HalfClosed),
             _ => None,
         }
     }
@@ -507,7 +515,7 @@ impl Exchange {
 
     /// Returns how the exchange ended.
     #[must_use]
-    pub const fn end(&self) -> Option<End> {
+    pub const fn end(&self) -> Option<ExchangeEnd> {
         self.end
     }
 }
@@ -519,8 +527,8 @@ const fn kind_of(method: Method) -> Kind {
     }
 }
 
-const fn local_reset(code: ErrorCode) -> (End, Frame) {
-    (End::LocalReset(code), Frame::Reset(code))
+const fn local_reset(code: ErrorCode) -> (ExchangeEnd, Frame) {
+    (ExchangeEnd::LocalReset(code), Frame::Reset(code))
 }
 
 #[cfg(test)]

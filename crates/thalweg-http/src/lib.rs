@@ -23,7 +23,7 @@
 //! ```
 //! use thalweg::{Field, Instant, Status};
 //! use thalweg_http::content::{Body, Digits, Plan};
-//! use thalweg_http::exchange::{End, Exchange, Input, Timeouts};
+//! use thalweg_http::exchange::{Exchange, ExchangeEnd, Input, Timeouts};
 //! use thalweg_http::{Method, date};
 //!
 //! let (now, timeouts) = (Instant::ZERO, Timeouts::default());
@@ -39,7 +39,7 @@
 //!
 //! let _ = exchange.handle(Input::HeadersSent { status: Status::OK }, now, &timeouts);
 //! let actions = exchange.handle(Input::OutboundEnded, now, &timeouts);
-//! assert_eq!(actions.end, Some(End::Completed));
+//! assert_eq!(actions.end, Some(ExchangeEnd::Completed));
 //! # Ok::<(), thalweg_http::content::ContentError>(())
 //! ```
 #![no_std]

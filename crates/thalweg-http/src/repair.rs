@@ -90,7 +90,7 @@ pub struct Report {
 
 /// What becomes of one field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum FieldRepair {
     Keep,
     ConnectionSpecific,
     NamedByConnection,
@@ -128,59 +128,61 @@ impl Repair {
     }
 
     fn count(&mut self, field: &Field<'_>, length: &mut Option<u64>) {
-        let verdict = self.verdict(field, length);
-        let count = match verdict {
-            Verdict::Keep if trimmed(field.value).len() < field.value.len() => &mut self.report.white_space,
-            Verdict::Keep => return,
-            Verdict::ConnectionSpecific => &mut self.report.connection_specific,
-            Verdict::NamedByConnection => &mut self.report.named_by_connection,
-            Verdict::Te => &mut self.report.te,
-            Verdict::NotForTrailers => &mut self.report.not_for_trailers,
-            Verdict::Length => &mut self.report.lengths,
+        let field_repair = self.field_repair(field, length);
+        let count = match field_repair {
+            FieldRepair::Keep if trimmed(field.value).len() < field.value.len() => {
+                &mut self.report.white_space
+            }
+            FieldRepair::Keep => return,
+            FieldRepair::ConnectionSpecific => &mut self.report.connection_specific,
+            FieldRepair::NamedByConnection => &mut self.report.named_by_connection,
+            FieldRepair::Te => &mut self.report.te,
+            FieldRepair::NotForTrailers => &mut self.report.not_for_trailers,
+            FieldRepair::Length => &mut self.report.lengths,
         };
         *count += 1;
     }
 
     fn field<'a>(&self, mut field: Field<'a>, length: &mut Option<u64>) -> Option<Field<'a>> {
         let is_repeated = length.is_some();
-        match self.verdict(&field, length) {
-            Verdict::Keep => field.value = trimmed(field.value),
-            Verdict::Te => field.value = trailers_member(field.value)?,
-            Verdict::Length if !is_repeated => field.value = first_member(field.value),
-            Verdict::ConnectionSpecific
-            | Verdict::NamedByConnection
-            | Verdict::NotForTrailers
-            | Verdict::Length => return None,
+        match self.field_repair(&field, length) {
+            FieldRepair::Keep => field.value = trimmed(field.value),
+            FieldRepair::Te => field.value = trailers_member(field.value)?,
+            FieldRepair::Length if !is_repeated => field.value = first_member(field.value),
+            FieldRepair::ConnectionSpecific
+            | FieldRepair::NamedByConnection
+            | FieldRepair::NotForTrailers
+            | FieldRepair::Length => return None,
         }
         Some(field)
     }
 
-    fn verdict(&self, field: &Field<'_>, length: &mut Option<u64>) -> Verdict {
+    fn field_repair(&self, field: &Field<'_>, length: &mut Option<u64>) -> FieldRepair {
         let name = field.known_name();
         if is_connection_specific(name) {
-            return Verdict::ConnectionSpecific;
+            return FieldRepair::ConnectionSpecific;
         }
         // `te` is named by `connection` in HTTP/1.1, and in HTTP/2 follows its own rule.
         if name != KnownName::TE && self.is_named(field.name()) {
-            return Verdict::NamedByConnection;
+            return FieldRepair::NamedByConnection;
         }
         if self.section == Section::Trailers && !may_be_trailer(field) {
-            return Verdict::NotForTrailers;
+            return FieldRepair::NotForTrailers;
         }
         match name {
-            KnownName::TE if trimmed(field.value).eq_ignore_ascii_case(b"trailers") => Verdict::Keep,
-            KnownName::TE => Verdict::Te,
+            KnownName::TE if trimmed(field.value).eq_ignore_ascii_case(b"trailers") => FieldRepair::Keep,
+            KnownName::TE => FieldRepair::Te,
             KnownName::CONTENT_LENGTH => {
                 // Values that differ are not repaired: the core refuses the list.
-                let Some(value) = parse_length(field.value) else { return Verdict::Keep };
+                let Some(value) = parse_length(field.value) else { return FieldRepair::Keep };
                 let is_list = field.value.contains(&b',');
                 match length.replace(value) {
-                    None if is_list => Verdict::Length,
-                    Some(first) if first == value => Verdict::Length,
-                    _ => Verdict::Keep,
+                    None if is_list => FieldRepair::Length,
+                    Some(first) if first == value => FieldRepair::Length,
+                    _ => FieldRepair::Keep,
                 }
             }
-            _ => Verdict::Keep,
+            _ => FieldRepair::Keep,
         }
     }
 

@@ -55,8 +55,17 @@ impl ConnectionEnd {
     /// Returns whether streams were open when the time for a graceful shutdown expired.
     #[must_use]
     pub fn is_cut_off(&self) -> bool {
-        let cause = self.report.error.map(|error| error.cause());
-        cause == Some(CloseCause::Timeout(Timeout::Shutdown)) && self.report.live_streams > 0
+        self.ended_streams_by(CloseCause::Timeout(Timeout::Shutdown))
+    }
+
+    /// Returns whether streams were open when the I/O layer closed the connection.
+    #[must_use]
+    pub fn is_closed_with_streams(&self) -> bool {
+        self.ended_streams_by(CloseCause::Closed)
+    }
+
+    fn ended_streams_by(&self, cause: CloseCause) -> bool {
+        self.report.live_streams > 0 && self.report.error.is_some_and(|error| error.cause() == cause)
     }
 
     /// Returns the level at which the end is logged.
@@ -118,7 +127,10 @@ impl fmt::Display for WithCauses<'_> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use thalweg::{Config, Connection, Instant, SendError, Server, Violation};
+    use core::time::Duration;
+    use thalweg::{
+        Client, Config, Connection, ErrorCode, Instant, Request, SendError, Server, Timeouts, Violation,
+    };
 
     /// Returns the report of a connection whose peer broke a rule.
     pub(crate) fn fault_of_the_peer() -> CloseReport {
@@ -164,6 +176,31 @@ pub(crate) mod tests {
         let mut rejected = refused(NegotiationError::Http1);
         rejected.report = fault_of_the_peer();
         assert_eq!(level(rejected), (false, false, LogLevel::Info));
+    }
+
+    #[test]
+    fn with_open_streams_the_limit_of_a_shutdown_is_distinct_from_a_close() {
+        let end_by = |has_stream: bool, end: fn(&mut Connection<Client>)| {
+            let timeouts = Timeouts::OFF.shutdown(Some(Duration::from_secs(1)));
+            let mut connection = Connection::<Client>::new(Config::default().timeouts(timeouts)).unwrap();
+            if has_stream {
+                let request = Request::new("GET", "https", "example.org", "/");
+                connection.send_request(&request, [], true).unwrap();
+            }
+            end(&mut connection);
+            let end = ConnectionEnd::new(connection.report());
+            (end.is_cut_off(), end.is_closed_with_streams())
+        };
+        let shutdown = |connection: &mut Connection<Client>| {
+            connection.shutdown();
+            let _ = connection.handle_timeout(Instant::ZERO);
+            let _ = connection.handle_timeout(Instant::from_nanos(1_000_000_000));
+        };
+        let close = |connection: &mut Connection<Client>| connection.close(ErrorCode::NO_ERROR, &[]);
+        assert_eq!(end_by(true, shutdown), (true, false));
+        assert_eq!(end_by(true, close), (false, true));
+        assert_eq!(end_by(false, close), (false, false));
+        assert_eq!(end_by(true, |_| {}), (false, false));
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl IdleState {
         self.eviction.load(Ordering::SeqCst) != KEPT
     }
 
-    /// For the I/O layer: the connection has ended to make room. Only its lingering close is left.
+    /// Notes that the connection has ended to make room. Only its lingering close is left.
     pub fn set_closed(&self) {
         self.eviction.store(CLOSED, Ordering::SeqCst);
     }

@@ -14,7 +14,7 @@
 //! | let other threads or tasks send commands | [`Handle`], [`CommandSink`] |
 //! | close the transport so that GOAWAY arrives | [`LingeringClose`] |
 //! | report how a connection or a stream ended | [`ConnectionEnd`], [`StreamReset`] |
-//! | count what connections do | [`Counters`], [`ConnectionCounters`] |
+//! | count what connections do | [`Counters`], [`ConnectionCounters`], [`ServeStats`] |
 //! | make room at the limit of connections | [`IdleState`] |
 //!
 //! # Features
@@ -34,6 +34,7 @@ mod lingering_close;
 mod listener;
 mod negotiate;
 mod reset;
+mod serve_stats;
 mod setup;
 mod splicing;
 #[cfg(feature = "rustls")]
@@ -49,5 +50,6 @@ pub use lingering_close::{CloseEvent, CloseLimits, CloseStep, LingeringClose};
 pub use listener::is_of_one_connection;
 pub use negotiate::{DetectedProtocol, Negotiation, NegotiationError, Rejection};
 pub use reset::StreamReset;
+pub use serve_stats::ServeStats;
 pub use setup::{Connection, Setup, is_recorded};
 pub use splicing::{SplicedOutput, SplicingConnection};

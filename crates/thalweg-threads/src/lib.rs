@@ -11,7 +11,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let server = Server::bind("127.0.0.1:0")?;
-//! let (address, handle) = (server.local_addr(), server.handle());
+//! let (address, handle) = (server.local_addr()?, server.handle());
 //! let serving = std::thread::spawn(move || {
 //!     server.serve(|mut request: Request<Body>, responder: Responder| {
 //!         let mut content = String::new();
@@ -66,6 +66,11 @@
 //! | `server::Connection` and `client::Connection`, which are futures | [`ServerDriver`] and [`ClientDriver`], with `turn` | a task polls a future, a loop calls a driver |
 //! | a `tower` service, `SpawnHandlers` | [`Handler`], [`Pool`], [`Responder`] | a handler that may block needs a thread, and says itself when it responds |
 //! | `Server::serve_until`, whose argument is a future | [`Server::handle`] | nothing here waits for a future |
+//! | `Server::from_listener` cannot fail | it can | the listener is registered with the server's poller |
+//! | `client::connect`, `client::connect_tls` and `client::handshake`, functions that return a client and its connection | [`Client::connect`], [`Client::connect_tls`], [`client::Builder::handshake`] | a thread drives the connection, so there is one value |
+//! | `client::Builder::remote` | [`Transport::remote_addr`] | the transport knows its peer |
+//! | `server::Builder::stream_handles` | [`Responder::handle`] | a responder makes a handle when it is asked; a request of `http` carries it from the start |
+//! | no limit on the content that a body has ready | `unsent_bytes_max` of both builders | a body is polled when it can be sent; a writer runs ahead of its connection |
 //! | `ResponseFuture` | [`PendingResponse`](client::PendingResponse) | |
 //! | `OnPush`, `OnInformational`: callbacks in the connection's task | [`Client::accept_pushes`], [`PendingResponse::informational`](client::PendingResponse::informational) | the caller has a thread that can wait for them |
 //! | informational responses, pushes and ALTSVC by `server::StreamHandle` | by [`Responder`] | here the responder is at hand where they are sent; one [`StreamHandle`] serves both roles |

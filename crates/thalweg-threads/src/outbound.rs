@@ -9,7 +9,6 @@ use thalweg_http::content::{Body, ContentError, Digits, LengthField, Plan, annou
 use thalweg_http::expect::without_expect;
 use thalweg_http::repair::{Repair, Section};
 
-use crate::body::exchange::Finish;
 use crate::fields::Fields;
 use crate::trace;
 
@@ -68,13 +67,6 @@ pub(crate) fn repair(section: Section, fields: &mut Fields) {
     }
 }
 
-/// Returns the end of a message with these trailers, after their repair.
-pub(crate) fn finish_with(trailers: Option<Fields>) -> Finish {
-    let Some(mut trailers) = trailers else { return Finish::End };
-    repair(Section::Trailers, &mut trailers);
-    if trailers.is_empty() { Finish::End } else { Finish::Trailers(trailers) }
-}
-
 /// Validates fields where the error can be returned to the handler.
 pub(crate) fn check_fields(fields: &Fields) -> io::Result<()> {
     for field in fields.iter() {
@@ -128,16 +120,6 @@ mod tests {
         let mut fields = Fields::from([("expect", "100-continue"), ("a", "b")]);
         plan_request("GET", Body::EMPTY, &mut fields).unwrap();
         assert_eq!(fields, Fields::from([("a", "b")]));
-    }
-
-    #[test]
-    fn trailers_of_which_nothing_is_left_are_none() {
-        let dropped = Fields::from([("content-length", "1"), ("host", "a")]);
-        assert!(matches!(finish_with(Some(dropped)), Finish::End));
-        let Finish::Trailers(kept) = finish_with(Some(Fields::from([("host", "a"), ("x", " y ")]))) else {
-            panic!("one is left")
-        };
-        assert_eq!(kept, Fields::from([("x", "y")]));
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn a_server_runs_on_an_existing_listener() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = Server::builder().from_listener(listener).unwrap();
-    assert_eq!(server.local_addr(), address);
+    assert_eq!(server.local_addr().unwrap(), address);
     let handle = server.handle();
     let serving = thread::spawn(move || server.serve(describe));
     let client = Client::connect(&address.to_string()).unwrap().time_limit(Some(LIMIT));
@@ -45,6 +45,13 @@ fn a_server_runs_on_an_existing_listener() {
     drop(client);
     handle.shutdown(LIMIT);
     assert_eq!(serving.join().unwrap().unwrap().accepted, 1);
+}
+
+#[test]
+fn a_server_with_the_default_options_takes_an_existing_listener() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    assert_eq!(Server::from_listener(listener).unwrap().local_addr().unwrap(), address);
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn both_ends_are_recorded_and_replay() {
     let recordings = RecordingStore::new(&folder).unwrap().retention(Retention::All);
 
     let server = Server::builder().record(&recordings).bind("127.0.0.1:0").unwrap();
-    let (address, handle) = (server.local_addr(), server.handle());
+    let (address, handle) = (server.local_addr().unwrap(), server.handle());
     let serving = thread::spawn(move || {
         server.serve(|request: Request<_>, responder: Responder| {
             responder.send(Response::ok().body(request.path().repeat(10_000)))

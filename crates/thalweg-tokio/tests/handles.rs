@@ -170,7 +170,7 @@ async fn connected(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (sender, receiver) = mpsc::unbounded_channel();
-    let builder = client::Builder::new().config(config);
+    let builder = client::Client::builder().config(config);
     let builder = builder.on_notice(move |_, notice| drop(sender.send(notice)));
     let (client, connection) = builder.handshake(near).unwrap();
     let handle = connection.handle();

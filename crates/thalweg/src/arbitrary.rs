@@ -1,10 +1,11 @@
 //! The feature `arbitrary`: values for fuzzing, always within their ranges.
 
+use core::ops::RangeInclusive;
+
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-use crate::config::{Config, RateLimit, WindowRelease};
+use crate::config::{Config, ConfigValue, RateLimit, WindowRelease};
 use crate::error::ErrorCode;
-use crate::flow::WINDOW_MAX;
 use crate::message::Status;
 use crate::priority::Priority;
 use crate::stream_id::StreamId;
@@ -46,40 +47,45 @@ impl<'a> Arbitrary<'a> for RateLimit {
     }
 }
 
-/// Returns a number from `min` to `max`. Small numbers are more likely, since most faults are near
-/// small limits.
-fn skewed(u: &mut Unstructured<'_>, min: u32, max: u32) -> Result<u32> {
+impl<'a> Arbitrary<'a> for WindowRelease {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(if u.arbitrary()? { Self::Automatic } else { Self::Explicit })
+    }
+}
+
+/// Returns a number of a range. Small numbers are more likely, since most faults are near small
+/// limits.
+fn skewed(u: &mut Unstructured<'_>, range: &RangeInclusive<u32>) -> Result<u32> {
     let bits = u.int_in_range(0..=31u32)?;
-    let span = (max - min).min(1 << bits);
-    Ok(min + u.int_in_range(0..=span)?)
+    let span = (range.end() - range.start()).min(1 << bits);
+    Ok(range.start() + u.int_in_range(0..=span)?)
+}
+
+/// Sets a field to a value within its range.
+fn fill(u: &mut Unstructured<'_>, field: &str, value: ConfigValue<'_>) -> Result<()> {
+    match value {
+        ConfigValue::Seed(seed) => *seed = u.arbitrary()?,
+        ConfigValue::Number(number) => *number = skewed(u, &Config::range_of(field))?,
+        ConfigValue::Flag(flag) => *flag = u.arbitrary()?,
+        ConfigValue::Release(release) => *release = u.arbitrary()?,
+        ConfigValue::RateLimit(limit) => *limit = u.arbitrary()?,
+        ConfigValue::Timeout(timeout) => *timeout = u.arbitrary()?,
+    }
+    Ok(())
 }
 
 impl<'a> Arbitrary<'a> for Config {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        let header_block_bytes_max = skewed(u, 256, 1 << 16)?;
-        let config = Self {
-            header_table_bytes_max: skewed(u, 0, 1 << 16)?,
-            encoder_table_bytes_max: skewed(u, 0, 1 << 16)?,
-            hash_seed: u.arbitrary()?,
-            enable_push: u.arbitrary()?,
-            concurrent_streams_max: skewed(u, 0, 1000)?,
-            stream_window_bytes: skewed(u, 0, WINDOW_MAX)?,
-            connection_window_bytes: skewed(u, 65_535, WINDOW_MAX)?,
-            frame_bytes_max: skewed(u, 16_384, 1 << 20)?,
-            enable_connect_protocol: u.arbitrary()?,
-            release: if u.arbitrary()? { WindowRelease::Automatic } else { WindowRelease::Explicit },
-            extension_frames: u.arbitrary()?,
-            header_list_bytes_max: skewed(u, 256, 1 << 16)?,
-            header_fields_max: skewed(u, 8, 1 << 10)?,
-            header_block_bytes_max,
-            oversized_block_bytes_max: skewed(u, header_block_bytes_max, 1 << 20)?,
-            continuations_max: skewed(u, 0, 64)?,
-            settings_entries_max: skewed(u, 8, 64)?,
-            control_payload_bytes_max: skewed(u, 256, 1 << 16)?,
-            closed_streams_max: skewed(u, 16, 1024)?,
-            output_bytes_max: skewed(u, 1024, 1 << 20)?,
-            ..Self::default()
-        };
+        let (mut config, mut filled) = (Self::default(), Ok(()));
+        config.visit_fields(|field, value| {
+            if filled.is_ok() {
+                filled = fill(u, field, value);
+            }
+        });
+        filled?;
+        // The one range that depends on another field.
+        config.oversized_block_bytes_max =
+            config.oversized_block_bytes_max.max(config.header_block_bytes_max);
         debug_assert_eq!(config.validate(), Ok(()));
         Ok(config)
     }
@@ -88,16 +94,17 @@ impl<'a> Arbitrary<'a> for Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RateLimits;
 
     /// 2000 values made from pseudo-random bytes.
     fn values<T: for<'a> Arbitrary<'a>>() -> impl Iterator<Item = T> {
         let mut word = 1_u32;
         (0..2000).map(move |_| {
-            let bytes: [u8; 128] = core::array::from_fn(|_| {
+            let bytes: [u8; 512] = core::array::from_fn(|_| {
                 word = word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 (word >> 24) as u8
             });
-            T::arbitrary(&mut Unstructured::new(&bytes)).expect("128 bytes are enough")
+            T::arbitrary(&mut Unstructured::new(&bytes)).expect("512 bytes are enough")
         })
     }
 
@@ -108,6 +115,9 @@ mod tests {
         assert!(configs.iter().any(|config| config.stream_window_bytes < 8));
         assert!(configs.iter().any(|config| config.stream_window_bytes > 1 << 24));
         assert!(configs.iter().any(|config| config.release == WindowRelease::Automatic));
+        assert!(configs.iter().any(|config| config.over_tls && config.stall_bytes_min == 0));
+        assert!(configs.iter().any(|config| config.rate_limits != RateLimits::new()));
+        assert!(configs.iter().any(|config| config.timeouts.stall.is_none()));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use core::time::Duration;
 use self::define::{define_config, setter};
 use crate::error_code::ErrorCode;
 use crate::flow::WINDOW_MAX;
-use crate::frame::{PAYLOAD_LEN_DEFAULT, PAYLOAD_LEN_MAX};
+use crate::frame_size::{PAYLOAD_LEN_DEFAULT, PAYLOAD_LEN_MAX};
 
 // A row of `fields`: rustdoc, name, name of the setter where it differs, type, default, range of
 // valid values, and, if the peer can exceed it, its `Limit` and error code.

@@ -32,7 +32,7 @@
 //! * On the connection, the core itself releases padding and what is discarded, and a reset
 //!   releases what its stream holds.
 
-use crate::frame::PAYLOAD_LEN_DEFAULT;
+use crate::frame_size::PAYLOAD_LEN_DEFAULT;
 use crate::silly_window::{self, full_frame};
 
 /// What we may send, on a stream or on the connection.

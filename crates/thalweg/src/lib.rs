@@ -115,6 +115,7 @@ mod event;
 mod field_codec;
 mod flow;
 pub mod frame;
+mod frame_size;
 mod headers;
 mod inbound;
 pub mod inspect;

@@ -2,8 +2,6 @@
 
 use core::fmt;
 
-use crate::headers::validate;
-
 /// The control data of a request: its pseudo-header fields (RFC 9113 §8.3.1). Named fields rule out
 /// a wrong order and repetitions. `Debug` prints text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,7 +117,7 @@ impl Status {
 
     /// Returns the number.
     pub fn as_u16(self) -> u16 {
-        validate::parse_status(&self.0).unwrap_or(0)
+        parse_status(&self.0).unwrap_or(0)
     }
 
     /// Returns the three digits.
@@ -143,6 +141,16 @@ impl fmt::Display for Status {
 impl fmt::Debug for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// Parses a status: three digits, 100 to 999 (RFC 9110 §15).
+pub(crate) fn parse_status(value: &[u8]) -> Option<u16> {
+    match value {
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
+            Some(u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0'))
+        }
+        _ => None,
     }
 }
 

@@ -8,7 +8,8 @@ use smallvec::SmallVec;
 
 use crate::config::{Config, ConfigError};
 use crate::flow::WINDOW_MAX;
-use crate::frame::{PAYLOAD_LEN_DEFAULT, PAYLOAD_LEN_MAX, SettingId};
+use crate::frame::SettingId;
+use crate::frame_size::{PAYLOAD_LEN_DEFAULT, PAYLOAD_LEN_MAX};
 use crate::violation::Violation;
 
 /// The settings of one endpoint. Defaults are those of RFC 9113 §6.5.2.

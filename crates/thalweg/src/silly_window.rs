@@ -241,6 +241,15 @@ impl Avoidance {
         was_vain
     }
 
+    /// Restarts the timer that has fired, if a stream still waits for its own window, as
+    /// `streams_wait` says, or the first one for the connection's.
+    pub(crate) fn continue_waits(&mut self, streams_wait: bool, now: Instant) {
+        if streams_wait || self.connection_has_waited {
+            self.watch();
+            self.observe_time(now);
+        }
+    }
+
     /// Starts the timer at the next time that the caller passes, unless it runs.
     #[inline]
     pub(crate) fn watch(&mut self) {

@@ -38,7 +38,7 @@ impl Adapter for Threads {
             .on_end(move |end| drop(ended.send(End::from(end))))
             .bind("127.0.0.1:0")
             .expect("a free port");
-        let (address, handle) = (server.local_addr(), server.handle());
+        let (address, handle) = (server.local_addr().expect("it is bound"), server.handle());
         let observer = Mutex::new(observer);
         let serve = move |request: Request<Body>, responder: Responder| {
             let observer = observer.lock().expect("no panic while it is held").clone();

@@ -36,10 +36,10 @@ fn handle(exchange: &mut Exchange, inputs: &[Input]) -> Actions {
 }
 
 fn reset(code: ErrorCode) -> Actions {
-    Actions { send: Frame::Reset(code), end: Some(End::LocalReset(code)), ..Actions::NONE }
+    Actions { send: Frame::Reset(code), end: Some(ExchangeEnd::LocalReset(code)), ..Actions::NONE }
 }
 
-const COMPLETED: Actions = Actions { end: Some(End::Completed), ..Actions::NONE };
+const COMPLETED: Actions = Actions { end: Some(ExchangeEnd::Completed), ..Actions::NONE };
 const OK: Input = Input::HeadersSent { status: Status::OK };
 
 #[test]
@@ -145,7 +145,7 @@ fn withheld_content_ends_with_the_response() {
 #[test]
 fn a_reset_fails_only_an_incomplete_message() {
     let code = ErrorCode::NO_ERROR;
-    let over = Actions { drop_source: true, end: Some(End::Reset(code)), ..Actions::NONE };
+    let over = Actions { drop_source: true, end: Some(ExchangeEnd::Reset(code)), ..Actions::NONE };
     let mut complete = Exchange::client(Method::Post);
     let inputs = [Input::InboundEnded, Input::StreamReset { code }];
     assert_eq!(handle(&mut complete, &inputs), over, "RFC 9113 §8.1: the response stands");
@@ -158,7 +158,7 @@ fn a_reset_fails_only_an_incomplete_message() {
 
 #[test]
 fn a_handler_whose_client_is_gone_is_dropped() {
-    let lost = Actions { drop_source: true, end: Some(End::Lost), ..Actions::NONE };
+    let lost = Actions { drop_source: true, end: Some(ExchangeEnd::Lost), ..Actions::NONE };
     let mut exchange = Exchange::server(Method::Get);
     let inputs = [Input::InboundEnded, Input::ReaderFinished, Input::InputEnded];
     assert_eq!(handle(&mut exchange, &inputs), Actions::NONE, "a client may only half-close");
@@ -286,13 +286,13 @@ fn step(exchange: Exchange, model: Model, input: Input, now: Instant) -> (Exchan
     // It ends exactly once, and a reset is its end.
     assert_eq!(actions.end, next.end(), "{place}");
     if let Frame::Reset(code) = actions.send {
-        assert_eq!(actions.end, Some(End::LocalReset(code)), "{place}");
+        assert_eq!(actions.end, Some(ExchangeEnd::LocalReset(code)), "{place}");
     }
     if actions.send == Frame::EndStream {
         assert!(!model.outbound_ended, "{place}");
         assert!(next.is_tunnel(), "a message must not look complete: {place}");
     }
-    if actions.end == Some(End::Completed) {
+    if actions.end == Some(ExchangeEnd::Completed) {
         assert!(after.inbound_ended && after.outbound_ended, "{place}");
     }
     // Each owner is told once.
@@ -341,7 +341,7 @@ fn every_state_handles_every_input() {
             let early = Instant::from_nanos(at.as_nanos() - 1);
             assert_eq!(step(exchange, model, Input::Timeout, early), (exchange, model));
             let (ended, _) = step(exchange, model, Input::Timeout, at);
-            assert!(matches!(ended.end(), Some(End::LocalReset(_))), "{exchange:?}");
+            assert!(matches!(ended.end(), Some(ExchangeEnd::LocalReset(_))), "{exchange:?}");
         }
         // When all handles are dropped, the exchange ends at its deadline at the latest.
         let (left, model) = step(exchange, model, Input::ReaderDropped, NOW);

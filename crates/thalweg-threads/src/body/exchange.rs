@@ -17,11 +17,13 @@ use std::time::Instant;
 use bytes::Bytes;
 use thalweg::frame::{Flags, FrameType};
 use thalweg::{ErrorCode, Priority, ResetCause, StreamKey};
+use thalweg_http::repair::Section;
 
 use crate::blocked::Blocked;
 use crate::error::Error;
 use crate::fields::Fields;
 use crate::message::Response;
+use crate::outbound::repair;
 
 /// Limits of one stream's buffers.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +95,15 @@ pub enum Finish {
     End,
     /// With trailers.
     Trailers(Fields),
+}
+
+impl Finish {
+    /// Returns the end of a message with these trailers, after their repair.
+    pub fn with(trailers: Option<Fields>) -> Self {
+        let Some(mut trailers) = trailers else { return Self::End };
+        repair(Section::Trailers, &mut trailers);
+        if trailers.is_empty() { Self::End } else { Self::Trailers(trailers) }
+    }
 }
 
 /// The command queue of a driver.
@@ -477,6 +488,16 @@ mod tests {
 
     impl StreamCommandSink for NoSink {
         fn submit(&self, _: StreamKey, _: StreamCommand) {}
+    }
+
+    #[test]
+    fn trailers_of_which_nothing_is_left_are_none() {
+        let dropped = Fields::from([("content-length", "1"), ("host", "a")]);
+        assert!(matches!(Finish::with(Some(dropped)), Finish::End));
+        let Finish::Trailers(kept) = Finish::with(Some(Fields::from([("host", "a"), ("x", " y ")]))) else {
+            panic!("one is left")
+        };
+        assert_eq!(kept, Fields::from([("x", "y")]));
     }
 
     fn exchange() -> Arc<Exchange> {

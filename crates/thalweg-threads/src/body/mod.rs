@@ -70,6 +70,7 @@ impl Body {
     }
 
     /// Returns whether all content was read, or there was none.
+    #[must_use]
     pub fn is_ended(&self) -> bool {
         self.inner.is_none()
     }

@@ -13,7 +13,7 @@ use thalweg_http::content::LengthCheck;
 use crate::body::exchange::{Chunk, Exchange, Finish, Interest, StreamCommand, WaitResult};
 use crate::error::Error;
 use crate::fields::Fields;
-use crate::outbound::{content_error, finish_with};
+use crate::outbound::content_error;
 
 /// Sends the content of a message, piece by piece.
 ///
@@ -37,7 +37,7 @@ enum State {
     Open,
     /// The message has no content whatever is written: a response to HEAD, or the status 204, 205
     /// or 304 (RFC 9110 §6.4.1).
-    NoBody,
+    NoContent,
     Finished,
 }
 
@@ -47,9 +47,9 @@ impl BodyWriter {
     }
 
     /// Creates a writer for a message that has already ended.
-    pub(crate) fn no_body(exchange: Arc<Exchange>, check: LengthCheck) -> Self {
+    pub(crate) fn without_content(exchange: Arc<Exchange>, check: LengthCheck) -> Self {
         let mut writer = Self::new(exchange, check, None);
-        writer.state = State::NoBody;
+        writer.state = State::NoContent;
         writer
     }
 
@@ -59,7 +59,7 @@ impl BodyWriter {
     /// # Errors
     /// The reader's error, or the stream's end.
     pub fn write_from(&mut self, reader: &mut (impl Read + ?Sized)) -> io::Result<u64> {
-        if self.state == State::NoBody {
+        if self.state == State::NoContent {
             return Ok(0);
         }
         self.flush()?;
@@ -89,7 +89,7 @@ impl BodyWriter {
     /// # Errors
     /// The stream has ended before.
     pub fn finish_with(self, trailers: Fields) -> io::Result<()> {
-        self.end(finish_with(Some(trailers)))
+        self.end(Finish::with(Some(trailers)))
     }
 
     /// Resets the stream, so that the peer knows that the message is incomplete.
@@ -100,12 +100,13 @@ impl BodyWriter {
     }
 
     /// Returns whether the stream has ended early.
+    #[must_use]
     pub fn is_closed(&self) -> bool {
         self.exchange.failure().is_some()
     }
 
     fn end(mut self, finish: Finish) -> io::Result<()> {
-        if self.state == State::NoBody {
+        if self.state == State::NoContent {
             return Ok(());
         }
         let capacity = match self.exchange.failure() {
@@ -199,7 +200,7 @@ impl BodyWriter {
 
 impl Write for BodyWriter {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        if self.state == State::NoBody {
+        if self.state == State::NoContent {
             return Ok(data.len());
         }
         if self.buffer.len() >= CHUNK_BYTES {

@@ -22,7 +22,7 @@ use crate::body::writer::{BodyWriter, Upload};
 use crate::commands::{ClientMailbox, DriverMessage, OpenRequest};
 use crate::error::Error;
 use crate::message::{Payload, Request, Response, Source};
-use crate::outbound::{finish_with, plan_request, repair};
+use crate::outbound::{plan_request, repair};
 
 pub use builder::Builder;
 pub use pending_response::{PendingResponse, Pushed};
@@ -114,7 +114,7 @@ impl Client {
         let len = payload.content_length();
         let Payload { source, trailers } = payload;
         let check = plan(&mut head, http::Body { len, has_trailers: trailers.is_some() })?;
-        let finish = finish_with(trailers);
+        let finish = Finish::with(trailers);
         let (chunk, finish, upload) = match source {
             Source::Nothing => (Chunk::EMPTY, Some(finish), None),
             Source::Whole(bytes) => (Chunk::Bytes(bytes), Some(finish), None),

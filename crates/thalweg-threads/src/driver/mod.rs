@@ -105,7 +105,7 @@ pub trait Host {
     /// Handles that nothing can be sent any more: fails what was not sent.
     fn output_failed(&mut self, error: &Error);
 
-    /// Called after all events of a turn. Returns when to call it again.
+    /// Handles the end of a turn, after all its events. Returns after what time to call it again.
     fn after_events(&mut self, now: Instant) -> Option<Duration>;
 
     /// Handles the end of the connection.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use thalweg::{ErrorCode, HeadersKind, Instant, Role, SendError, Status, StreamKey};
 use thalweg_http::deadlines::Deadlines;
-use thalweg_http::exchange::{Actions, End, Exchange as Life, Frame, Input, Timeouts};
+use thalweg_http::exchange::{Actions, Exchange as Life, ExchangeEnd, Frame, Input, Timeouts};
 use thalweg_http::expect::{ClientExpect, Expectation, Gate, ServerExpect};
 use thalweg_io::SplicingConnection;
 
@@ -211,7 +211,7 @@ impl StreamTable {
         stream: StreamKey,
         input: Input,
         reason: Option<Error>,
-    ) -> Option<End> {
+    ) -> Option<ExchangeEnd> {
         let before = self.find(stream)?.life.deadline();
         self.handle_after(connection, stream, before, input, reason)
     }
@@ -224,7 +224,7 @@ impl StreamTable {
         before: Option<Instant>,
         input: Input,
         reason: Option<Error>,
-    ) -> Option<End> {
+    ) -> Option<ExchangeEnd> {
         let entry = find(&mut self.entries, stream)?;
         let actions = entry.life.handle(input, self.now, &self.timeouts);
         self.deadlines.set(stream, before, entry.life.deadline());
@@ -242,14 +242,16 @@ impl StreamTable {
         let end = end?;
         let entry = self.remove(stream)?;
         match end {
-            End::Completed if entry.unreleased_bytes > 0 => {
+            ExchangeEnd::Completed if entry.unreleased_bytes > 0 => {
                 self.unreleased.push((stream, entry.unreleased_bytes));
             }
-            End::Completed => {}
-            End::Reset(code) | End::LocalReset(code) => {
+            ExchangeEnd::Completed => {}
+            ExchangeEnd::Reset(code) | ExchangeEnd::LocalReset(code) => {
                 entry.exchange.deliver_end(reason.unwrap_or(Error::reset(code)));
             }
-            End::Lost => entry.exchange.deliver_end(reason.unwrap_or(Error::reset(ErrorCode::CANCEL))),
+            ExchangeEnd::Lost => {
+                entry.exchange.deliver_end(reason.unwrap_or(Error::reset(ErrorCode::CANCEL)));
+            }
         }
         Some(end)
     }

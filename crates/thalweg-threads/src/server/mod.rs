@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
 use mio::{Interest, Poll, Waker};
-use thalweg::{CloseCause, ErrorCode, Timeout};
+use thalweg::ErrorCode;
 use thalweg_io::{ConnectionEnd, Counters, IdleState, evict, least_recently_used};
 
 use crate::commands::{DriverMessage, ServerCommand, ServerMailbox};
@@ -27,6 +27,7 @@ pub use builder::Builder;
 pub use pool::{Handler, Pool};
 pub use responder::{Cancellation, Responder};
 pub use streams::ServerDriver;
+pub use thalweg_io::ServeStats;
 
 use accept::Acceptor;
 
@@ -35,7 +36,6 @@ use accept::Acceptor;
 /// an HTTP/1.1 error response.
 pub struct Server {
     listener: TcpListener,
-    local: SocketAddr,
     poll: Poll,
     builder: Builder,
     counters: Arc<Counters>,
@@ -92,16 +92,6 @@ pub struct ServerStats {
     pub streams: u32,
 }
 
-/// Statistics of a server that has ended, returned by [`Server::serve`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ServeStats {
-    /// Connections accepted.
-    pub accepted: u64,
-    /// Connections closed at the time limit of the graceful shutdown, with streams still open.
-    pub dropped: u64,
-}
-
 impl Server {
     /// Binds to an address, with the default options; port 0 selects a free port.
     ///
@@ -109,6 +99,14 @@ impl Server {
     /// The error of the operating system.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         Self::builder().bind(address)
+    }
+
+    /// Uses an existing listener, with the default options.
+    ///
+    /// # Errors
+    /// The error of the operating system.
+    pub fn from_listener(listener: std::net::TcpListener) -> io::Result<Self> {
+        Self::builder().from_listener(listener)
     }
 
     /// Returns a builder, which sets other options.
@@ -119,14 +117,13 @@ impl Server {
 
     fn new(builder: Builder, listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        let local = listener.local_addr()?;
         let mut listener = TcpListener::from_std(listener);
         let poll = Poll::new()?;
         poll.registry().register(&mut listener, accept::LISTENER, Interest::READABLE)?;
         let waker = Waker::new(poll.registry(), accept::WAKER)?;
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), waker });
         let counters = builder.driver.counters.clone().unwrap_or_default();
-        Ok(Self { listener, local, poll, builder, counters, shared })
+        Ok(Self { listener, poll, builder, counters, shared })
     }
 
     /// Returns the counters of all its connections, to be read at any time.
@@ -134,9 +131,12 @@ impl Server {
         Arc::clone(&self.counters)
     }
 
-    /// Returns the address, with the actual port.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local
+    /// Returns the address on which the server listens, with the actual port.
+    ///
+    /// # Errors
+    /// The error of the operating system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
     }
 
     /// Returns a handle with which other threads can observe the server and shut it down.
@@ -172,7 +172,7 @@ impl Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("local", &self.local).finish_non_exhaustive()
+        f.debug_struct("Server").field("local_addr", &self.listener.local_addr().ok()).finish_non_exhaustive()
     }
 }
 
@@ -266,14 +266,9 @@ impl Shared {
     /// Counts a connection that was cut off.
     fn count_end(&self, end: &ConnectionEnd) {
         let mut state = self.lock();
-        let cause = end.report.error.map(|error| error.cause());
         // The connection closes its streams at its own time limit, or the server does.
-        let is_late = match cause {
-            Some(CloseCause::Timeout(Timeout::Shutdown)) => true,
-            Some(CloseCause::Closed) => state.is_closing,
-            _ => false,
-        };
-        state.dropped += u64::from(is_late && end.report.live_streams > 0);
+        let by_server = state.is_closing && end.is_closed_with_streams();
+        state.dropped += u64::from(by_server || end.is_cut_off());
     }
 
     /// Returns the statistics. Connections that are still open did not end although they were
@@ -281,7 +276,7 @@ impl Shared {
     fn serve_stats(&self) -> ServeStats {
         let state = self.lock();
         let dropped = state.dropped + state.connections.len() as u64;
-        ServeStats { accepted: state.next, dropped }
+        ServeStats::new(state.next, dropped)
     }
 }
 

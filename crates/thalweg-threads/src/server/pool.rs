@@ -329,7 +329,7 @@ impl Shared {
         }
     }
 
-    /// The caller of `next_wake` has already counted the thread.
+    /// Starts a thread. The caller of `next_wake` has already counted it.
     fn start_thread(self: &Arc<Self>) {
         let shared = Arc::clone(self);
         let started =
@@ -343,7 +343,7 @@ impl Shared {
         }
     }
 
-    /// The main function of a thread.
+    /// Runs a thread of the pool to its end.
     fn run_thread(self: Arc<Self>) {
         blocked::set_pool(Arc::clone(&self) as _);
         let parker = Arc::new(Parker::default());

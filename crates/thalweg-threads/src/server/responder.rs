@@ -16,9 +16,7 @@ use crate::commands::{DriverMessage, PushCommand, ResponseCommand, ServerCommand
 use crate::error::Error;
 use crate::handle::StreamHandle;
 use crate::message::{Payload, Request, Response, Source};
-use crate::outbound::{
-    check_fields, content_error, finish_with, invalid, plan_request, plan_response, repair,
-};
+use crate::outbound::{check_fields, content_error, invalid, plan_request, plan_response, repair};
 use crate::tunnel::Tunnel;
 
 /// Responds to one request. Dropping it without a response resets the stream with INTERNAL_ERROR.
@@ -59,7 +57,7 @@ impl Responder {
         let Payload { source, trailers } = payload;
         let body = http::Body { len, has_trailers: trailers.is_some() };
         let plan = self.plan(&mut head, body)?;
-        let finish = finish_with(trailers);
+        let finish = Finish::with(trailers);
         if let Finish::Trailers(trailers) = &finish {
             check_fields(trailers)?;
         }
@@ -95,7 +93,7 @@ impl Responder {
         let exchange = Arc::clone(&self.exchange);
         if plan.content() == http::Content::None {
             self.respond(head, Chunk::EMPTY, Some(Finish::End))?;
-            return Ok(BodyWriter::no_body(exchange, plan.check()));
+            return Ok(BodyWriter::without_content(exchange, plan.check()));
         }
         self.respond(head, Chunk::EMPTY, None)?;
         Ok(BodyWriter::new(exchange, plan.check(), None))
@@ -233,6 +231,7 @@ pub struct Cancellation {
 
 impl Cancellation {
     /// Returns whether the stream has ended early. Takes a lock that is held for short times only.
+    #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.reason().is_some()
     }

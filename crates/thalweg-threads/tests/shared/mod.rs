@@ -63,7 +63,7 @@ impl Running {
             .on_end(move |end| drop(sender.send(End::new(end))))
             .bind("127.0.0.1:0")
             .unwrap();
-        let (address, handle) = (server.local_addr(), server.handle());
+        let (address, handle) = (server.local_addr().unwrap(), server.handle());
         let thread = Some(thread::spawn(move || server.serve(handler)));
         Self { address, handle, ends, thread }
     }

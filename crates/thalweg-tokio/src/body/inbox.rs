@@ -193,7 +193,7 @@ impl Inbox {
         }
     }
 
-    /// For the application: polls for the headers of the response.
+    /// Polls for the headers of the response.
     pub fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Error>> {
         let mut state = self.lock();
         if let Some(head) = state.head.take() {
@@ -208,7 +208,7 @@ impl Inbox {
         Poll::Pending
     }
 
-    /// For the application: polls for the next piece, or the trailers.
+    /// Polls for the next piece, or the trailers.
     pub fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let mut state = self.lock();
         if let Some(piece) = state.pieces.pop_front() {
@@ -233,14 +233,14 @@ impl Inbox {
         }
     }
 
-    /// For the application: returns whether `poll_frame` would return the end.
+    /// Returns whether `poll_frame` would return the end.
     pub fn is_end(&self) -> bool {
         let state = self.lock();
         let over = matches!(state.end, MessageEnd::Ended | MessageEnd::Failed(None));
         over && state.pieces.is_empty() && state.trailers.is_none()
     }
 
-    /// For the application: returns the number of unread bytes, if known.
+    /// Returns the number of unread bytes, if known.
     pub fn bytes_left(&self) -> Option<u64> {
         let state = self.lock();
         match state.end {
@@ -250,7 +250,7 @@ impl Inbox {
         }
     }
 
-    /// For the application: drops the reader. Unread bytes count as consumed.
+    /// Drops the reader. Unread bytes count as consumed.
     pub fn drop_reader(&self) {
         let mut state = self.lock();
         state.reader_dropped = true;

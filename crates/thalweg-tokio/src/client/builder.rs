@@ -25,14 +25,14 @@ use crate::error::BoxError;
 /// use bytes::Bytes;
 /// use http_body_util::Empty;
 /// use thalweg::Config;
-/// use thalweg_tokio::client;
+/// use thalweg_tokio::Client;
 ///
 /// # async fn run() -> std::io::Result<()> {
 /// let config = Config::default().stream_window(1 << 20);
-/// let builder = client::Builder::new().config(config);
+/// let builder = Client::builder().config(config);
 /// let (client, connection) = builder.connect("127.0.0.1:8080").await?;
 /// tokio::spawn(connection);
-/// # let _: thalweg_tokio::Client<Empty<Bytes>> = client;
+/// # let _: Client<Empty<Bytes>> = client;
 /// # Ok(())
 /// # }
 /// ```

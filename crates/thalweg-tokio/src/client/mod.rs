@@ -165,6 +165,14 @@ where
     }
 }
 
+impl Client<()> {
+    /// Returns a builder, which sets other options, for clients with bodies of any type.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+}
+
 impl<B> Client<B> {
     /// Waits until the peer allows another stream.
     ///
@@ -189,6 +197,7 @@ impl<B> Client<B> {
     }
 
     /// Returns whether the connection accepts no further requests.
+    #[must_use]
     pub fn is_closed(&self) -> bool {
         self.shared.permits.is_closed()
     }

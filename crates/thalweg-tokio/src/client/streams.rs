@@ -17,7 +17,7 @@ use thalweg::{
 };
 use thalweg_http::Method;
 use thalweg_http::content::{Content, ContentError, Digits, Plan, announced_length, received_length};
-use thalweg_http::exchange::{Actions, End, Exchange, Frame, Input, Timeouts};
+use thalweg_http::exchange::{Actions, Exchange, ExchangeEnd, Frame, Input, Timeouts};
 use thalweg_http::expect::{ClientExpect, Expectation, Gate, without_expect};
 use thalweg_http::transport::Exchanges;
 use thalweg_io::{ConnectionEnd, SplicingConnection};
@@ -30,7 +30,7 @@ use crate::driver::Host;
 use crate::driver::connection_io::Action;
 use crate::driver::detached_inboxes::DetachedInboxes;
 use crate::driver::exchange_timers::ExchangeTimers;
-use crate::driver::waker_set::WakerSet;
+use crate::driver::waker_set::{WakerSet, WokenCursor};
 use crate::error::{BoxError, Error};
 use crate::fields::{body_of, repair_of, repair_received};
 use crate::protocol::Protocol;
@@ -137,7 +137,7 @@ impl<B: Body> ClientStreams<B> {
             drop_body(stream, entry.content.take());
         }
         if let Some(end) = actions.end {
-            if end != End::Completed {
+            if end != ExchangeEnd::Completed {
                 entry.inbox.fail(error());
             }
             self.remove(stream);
@@ -476,19 +476,13 @@ impl<B: Body> ClientStreams<B> {
 
     /// Polls the exchanges whose wakers were woken. Returns whether there were any.
     fn poll_woken(&mut self, connection: &mut SplicingConnection<Client>, wakers: &mut WakerSet) -> bool {
-        let mut progressed = false;
-        let mut word = 0;
-        while let Some(mut bits) = wakers.take_woken(word) {
-            while bits != 0 {
-                let index = 64 * word + bits.trailing_zeros() as usize;
-                bits &= bits - 1;
-                progressed = true;
-                let entry = index.checked_sub(FIRST_STREAM_WAKER).and_then(|index| self.streams.get(index));
-                if let Some(Some(ClientStream { stream, .. })) = entry {
-                    self.poll_stream(*stream, connection, wakers);
-                }
+        let (mut cursor, mut progressed) = (WokenCursor::default(), false);
+        while let Some(index) = wakers.next_woken(&mut cursor) {
+            progressed = true;
+            let entry = index.checked_sub(FIRST_STREAM_WAKER).and_then(|index| self.streams.get(index));
+            if let Some(Some(ClientStream { stream, .. })) = entry {
+                self.poll_stream(*stream, connection, wakers);
             }
-            word += 1;
         }
         progressed
     }

@@ -27,7 +27,7 @@ impl<T> CommandQueue<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For the application: adds a command. Returns whether the driver still accepts commands.
+    /// Adds a command. Returns whether the driver still accepts commands.
     pub(crate) fn push(&self, command: T) -> bool {
         self.push_with(command, || {})
     }
@@ -46,17 +46,17 @@ impl<T> CommandQueue<T> {
         true
     }
 
-    /// For the driver: takes the commands that arrived since the last call.
+    /// Takes the commands that arrived since the last call.
     pub(crate) fn take(&self) -> Vec<T> {
         std::mem::take(&mut self.lock().pending)
     }
 
-    /// For the driver: sets the waker of its task.
+    /// Sets the waker of its task.
     pub(crate) fn set_waker(&self, waker: Waker) {
         self.lock().waker = Some(waker);
     }
 
-    /// For the driver: closes the queue.
+    /// Closes the queue.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.is_closed = true;

@@ -35,12 +35,12 @@ impl<R: Role> Default for ConnectionControl<R> {
 }
 
 impl<R: Role> ConnectionControl<R> {
-    /// For the driver: returns whether a graceful shutdown was requested.
+    /// Returns whether a graceful shutdown was requested.
     pub(crate) fn wants_shutdown(&self) -> bool {
         self.wants_shutdown.load(Ordering::SeqCst)
     }
 
-    /// For a negotiation: returns why it must end, and registers the waker of its task.
+    /// Returns why a negotiation must end, and registers the waker of its task.
     pub(crate) fn poll_negotiation_end(&self, waker: &Waker) -> Option<NegotiationError> {
         self.register(waker);
         if self.wants_shutdown() {
@@ -50,12 +50,12 @@ impl<R: Role> ConnectionControl<R> {
         }
     }
 
-    /// For the driver: registers the waker that a command wakes.
+    /// Registers the waker that a command wakes.
     pub(crate) fn register(&self, driver: &Waker) {
         self.commands.set_waker(driver.clone());
     }
 
-    /// For the driver: executes the commands. One that the core refuses is logged and dropped.
+    /// Executes the commands. One that the core refuses is logged and dropped.
     /// Costs one load if there are none.
     pub(crate) fn apply(&self, connection: &mut Connection<R>) {
         if !self.has_commands.load(Ordering::SeqCst) {
@@ -77,7 +77,7 @@ impl<R: Role> ConnectionControl<R> {
         &self.idle
     }
 
-    /// For the driver: closes the queue at the end of the connection.
+    /// Closes the queue at the end of the connection.
     pub(crate) fn close(&self) {
         self.commands.close();
     }

@@ -19,6 +19,14 @@ pub struct WakerSet {
     wakers: Vec<Waker>,
 }
 
+/// The place of a walk over the woken indices.
+#[derive(Debug, Default)]
+pub struct WokenCursor {
+    next_word: usize,
+    /// The indices of the word before `next_word` that the walk has taken and not returned.
+    bits: u64,
+}
+
 /// The driver's task, shared with the wakers.
 #[derive(Debug)]
 struct Task {
@@ -87,8 +95,19 @@ impl WakerSet {
         &self.wakers[index]
     }
 
+    /// Takes the next index that was woken. Start with a new cursor; `None`: there is none left.
+    pub fn next_woken(&mut self, cursor: &mut WokenCursor) -> Option<usize> {
+        while cursor.bits == 0 {
+            cursor.bits = self.take_woken(cursor.next_word)?;
+            cursor.next_word += 1;
+        }
+        let bit = cursor.bits.trailing_zeros() as usize;
+        cursor.bits &= cursor.bits - 1;
+        Some(64 * (cursor.next_word - 1) + bit)
+    }
+
     /// Takes 64 indices: returns the bits of those that were woken, and clears them.
-    pub fn take_woken(&mut self, word: usize) -> Option<u64> {
+    fn take_woken(&mut self, word: usize) -> Option<u64> {
         let word = self.words.get(word)?;
         // The plain load avoids the exclusive access if no bit is set.
         if word.woken.load(Ordering::SeqCst) == 0 {
@@ -131,13 +150,8 @@ mod tests {
     }
 
     fn woken(wakers: &mut WakerSet) -> Vec<usize> {
-        let mut indices = Vec::new();
-        let mut word = 0;
-        while let Some(bits) = wakers.take_woken(word) {
-            indices.extend((0..64).filter(|bit| bits & (1 << bit) != 0).map(|bit| word * 64 + bit));
-            word += 1;
-        }
-        indices
+        let mut cursor = WokenCursor::default();
+        std::iter::from_fn(|| wakers.next_woken(&mut cursor)).collect()
     }
 
     #[test]

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use thalweg_io::{
-    CommandSink as _, ConnectionCounters, ConnectionEnd, Counters, NegotiationError, Rejection, evict,
-    has_room, is_of_one_connection, least_recently_used,
+    CommandSink as _, ConnectionCounters, ConnectionEnd, Counters, NegotiationError, Rejection, ServeStats,
+    evict, has_room, is_of_one_connection, least_recently_used,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
@@ -39,16 +39,6 @@ pub struct Server {
     listener: TcpListener,
     connections_max: usize,
     options: Options,
-}
-
-/// Statistics of a server that has ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ServeStats {
-    /// Connections accepted.
-    pub accepted: u64,
-    /// Connections closed at the time limit of the graceful shutdown, with streams still open.
-    pub dropped: u64,
 }
 
 impl Server {

@@ -11,7 +11,8 @@ mod stream;
 mod stream_handle;
 mod streams;
 
-pub use accept::{ServeStats, Server};
+pub use accept::Server;
 pub use builder::Builder;
 pub use connection::Connection;
 pub use stream_handle::StreamHandle;
+pub use thalweg_io::ServeStats;

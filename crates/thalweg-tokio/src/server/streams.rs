@@ -14,7 +14,7 @@ use http::{Request, Response};
 use thalweg::{ErrorCode, Event, Headers, HeadersKind, Instant, Priority, Server, Status, StreamKey};
 use thalweg_http::Method;
 use thalweg_http::date::{Date, with_date};
-use thalweg_http::exchange::{Actions, End, Exchange, Frame, Input, Timeouts};
+use thalweg_http::exchange::{Actions, Exchange, ExchangeEnd, Frame, Input, Timeouts};
 use thalweg_http::expect::{Expectation, ServerExpect};
 use thalweg_http::transport::Exchanges;
 use thalweg_io::{ConnectionEnd, SplicingConnection};
@@ -25,7 +25,7 @@ use crate::body::inbox::Inbox;
 use crate::driver::connection_io::Action;
 use crate::driver::detached_inboxes::DetachedInboxes;
 use crate::driver::exchange_timers::ExchangeTimers;
-use crate::driver::waker_set::WakerSet;
+use crate::driver::waker_set::{WakerSet, WokenCursor};
 use crate::driver::{Host, SlowPolls};
 use crate::error::{BoxError, Error};
 use crate::fields::repair_received;
@@ -185,7 +185,7 @@ where
         let actions = self.timers.handle(&mut entry.exchange, input);
         self.timers.set(stream, before, entry.exchange.deadline());
         let Some(end) = actions.end else { return actions };
-        if end != End::Completed
+        if end != ExchangeEnd::Completed
             && let Some(inbox) = entry.inbox.take()
         {
             inbox.fail(error());
@@ -402,19 +402,13 @@ where
 
     /// Polls the exchanges whose wakers were woken. Returns whether there were any.
     fn poll_woken(&mut self, connection: &mut SplicingConnection<Server>, wakers: &mut WakerSet) -> bool {
-        let mut progressed = false;
-        let mut word = 0;
-        while let Some(mut bits) = wakers.take_woken(word) {
-            while bits != 0 {
-                let index = 64 * word + bits.trailing_zeros() as usize;
-                bits &= bits - 1;
-                progressed = true;
-                let entry = index.checked_sub(FIRST_STREAM_WAKER).and_then(|index| self.streams.get(index));
-                if let Some(Some(ServerStream { stream, .. })) = entry {
-                    self.poll_stream(*stream, connection, wakers);
-                }
+        let (mut cursor, mut progressed) = (WokenCursor::default(), false);
+        while let Some(index) = wakers.next_woken(&mut cursor) {
+            progressed = true;
+            let entry = index.checked_sub(FIRST_STREAM_WAKER).and_then(|index| self.streams.get(index));
+            if let Some(Some(ServerStream { stream, .. })) = entry {
+                self.poll_stream(*stream, connection, wakers);
             }
-            word += 1;
         }
         progressed
     }

@@ -96,6 +96,15 @@ macro_rules! define_config {
                 );)*
             }
 
+            /// Returns the valid values of a number, given its path.
+            #[cfg(feature = "arbitrary")]
+            pub(crate) fn range_of(field: &str) -> RangeInclusive<u32> {
+                $($(if field == stringify!($field) {
+                    return $range;
+                })?)*
+                0..=u32::MAX
+            }
+
             fn check_ranges(&self) -> Result<(), ConfigError> {
                 $($(check_range(stringify!($field), self.$field, $range)?;)?)*
                 Ok(())

@@ -5,6 +5,7 @@ use crate::event::ResetCause;
 use crate::pings::{KEEP_ALIVE_PING, SHUTDOWN_PING};
 use crate::shutdown::ShutdownPhase;
 use crate::stream_id::{StreamId, StreamKey};
+use crate::streams::slot::Slot;
 use crate::time::Instant;
 
 use super::inner::{ConnectionFailed, Inner};
@@ -86,38 +87,51 @@ impl Inner {
             self.windows.wait_was_vain(now);
             self.update_full_frame();
         }
-        if streams_wait || first_waits && !first_was_vain {
-            self.avoidance.watch();
-            self.avoidance.observe_time(now);
-        }
+        self.avoidance.continue_waits(streams_wait, now);
     }
 
     /// Resets the streams that have waited for window too long, and arms the timeout for the next.
     fn reset_stalled(&mut self, now: Instant) {
-        let Some(limit) = self.timers.duration(Timeout::Stall) else { return };
         let connection = self.connection_credit();
+        let waits_since = |slot: &mut Slot| {
+            let since = slot.send.waits_since(connection, now)?;
+            Some((since, slot.send.lacks_window(connection)))
+        };
+        let cause = ResetCause::Local(StreamError::Timeout(Timeout::Stall));
+        self.end_overdue(Timeout::Stall, now, waits_since, |inner, stream| {
+            inner.reset_stream(stream, ErrorCode::CANCEL, cause);
+        });
+    }
+
+    /// Calls `end` for each stream that has waited for the length of a timeout, and arms it for the
+    /// next. `waits_since` returns since when a stream waits, and whether `end` may be called.
+    pub(super) fn end_overdue(
+        &mut self,
+        timeout: Timeout,
+        now: Instant,
+        mut waits_since: impl FnMut(&mut Slot) -> Option<(Instant, bool)>,
+        mut end: impl FnMut(&mut Self, StreamKey),
+    ) {
+        let Some(limit) = self.timers.duration(timeout) else { return };
         let mut next: Option<Instant> = None;
-        let mut stalled: Option<StreamKey> = None;
         let mut from = 0;
         loop {
-            for (stream, slot) in self.streams.iter_mut().filter(|(stream, _)| stream.index() >= from) {
-                let Some(since) = slot.send.waits_since(connection, now) else { continue };
-                if slot.send.lacks_window(connection) && since + limit <= now {
-                    stalled = Some(stream);
-                    break;
+            let overdue_stream = |(stream, slot): (StreamKey, &mut Slot)| {
+                let (since, may_end) = waits_since(slot)?;
+                if may_end && since + limit <= now {
+                    return Some(stream);
                 }
                 next = Some(next.map_or(since, |earlier| earlier.min(since)));
-            }
-            let Some(stream) = stalled.take() else { break };
+                None
+            };
+            let overdue =
+                self.streams.iter_mut().filter(|(stream, _)| stream.index() >= from).find_map(overdue_stream);
+            let Some(stream) = overdue else { break };
             from = stream.index();
-            self.reset_stream(
-                stream,
-                ErrorCode::CANCEL,
-                ResetCause::Local(StreamError::Timeout(Timeout::Stall)),
-            );
+            end(self, stream);
         }
         if let Some(since) = next {
-            self.timers.arm_since(Timeout::Stall, since);
+            self.timers.arm_since(timeout, since);
         }
     }
 

@@ -26,6 +26,7 @@ use crate::error_code::ErrorCode;
 use crate::headers::{authority, validate};
 use crate::stream_id::StreamId;
 
+pub use crate::frame_size::PAYLOAD_LEN_MAX;
 pub use settings::{SettingEntries, SettingId};
 
 /// The length of a frame header, bytes (RFC 9113 §4.1).
@@ -33,13 +34,6 @@ pub const HEADER_LEN: usize = 9;
 
 /// What a client sends first (RFC 9113 §3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// The largest payload that SETTINGS_MAX_FRAME_SIZE can allow, bytes (RFC 9113 §4.2).
-pub const PAYLOAD_LEN_MAX: u32 = (1 << 24) - 1;
-
-/// The largest payload that every peer accepts, bytes: the least and the initial value of
-/// SETTINGS_MAX_FRAME_SIZE (RFC 9113 §6.5.2).
-pub(crate) const PAYLOAD_LEN_DEFAULT: u32 = 1 << 14;
 
 /// A frame type (RFC 9113 §6); unknown types are allowed and kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -15,6 +15,8 @@ use core::fmt;
 
 use thalweg_hpack::{Decoded, Decoder, Field, FieldRef, Indexing, KnownName};
 
+use crate::message::parse_status;
+
 /// The decoded fields of one field block, inside the connection.
 #[derive(Debug, Default)]
 pub(crate) struct HeaderBlock {
@@ -81,7 +83,7 @@ impl<'c> Headers<'c> {
 
     /// Returns `:status` of a response, 100 to 999.
     pub fn status(&self) -> Option<u16> {
-        self.pseudo(KnownName::STATUS).and_then(validate::parse_status)
+        self.pseudo(KnownName::STATUS).and_then(parse_status)
     }
 
     /// Returns the regular fields in the order of the wire. Costs nothing but the iteration.
@@ -119,6 +121,13 @@ impl<'c> Headers<'c> {
         Some(self.decoder.field(field).value)
     }
 
+    /// Whether `content-type` is `application/grpc`, alone or with a suffix after a plus sign or
+    /// parameters. The calls of `application/grpc-web` send all their content at once.
+    #[inline]
+    pub(crate) fn is_grpc(&self) -> bool {
+        self.known(KnownName::CONTENT_TYPE).is_some_and(is_grpc)
+    }
+
     #[inline]
     fn pseudo(&self, known_name: KnownName) -> Option<&'c [u8]> {
         let field_ref = self
@@ -152,3 +161,13 @@ impl fmt::Debug for Headers<'_> {
         map.finish()
     }
 }
+
+#[inline]
+fn is_grpc(content_type: &[u8]) -> bool {
+    let Some((start, rest)) = content_type.split_at_checked(GRPC.len()) else { return false };
+    // Clients write it in lower case: the comparison of words costs less than that of letters.
+    (start == GRPC || start.eq_ignore_ascii_case(GRPC))
+        && matches!(rest.trim_ascii_start().first(), None | Some(b'+' | b';'))
+}
+
+const GRPC: &[u8] = b"application/grpc";

@@ -8,6 +8,7 @@ use thalweg_hpack::{Checked, Decoded, Field, KnownName, SinkAction, name_is_vali
 
 use super::Headers;
 use super::authority::{self, AuthorityClass};
+use crate::message::parse_status;
 use crate::violation::Violation;
 
 /// The kind of a block.
@@ -405,16 +406,6 @@ pub(crate) fn check_pseudo_value(known_name: KnownName, value: &[u8]) -> Result<
         _ => (is_token(value), Violation::FieldValueInvalid),
     };
     if good { Ok(()) } else { Err(violation) }
-}
-
-/// Parses a status: three digits, 100 to 999 (RFC 9110 §15).
-pub(crate) fn parse_status(value: &[u8]) -> Option<u16> {
-    match value {
-        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
-            Some(u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0'))
-        }
-        _ => None,
-    }
 }
 
 /// Parses a content-length: one decimal number of up to 18 digits, nothing else (RFC 9110 §8.6).

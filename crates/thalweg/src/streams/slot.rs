@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use super::send_queue::{Class, QueueKey};
-use super::state::State;
-use crate::flow::{ReceiveWindow, SendWindow};
+use super::state::{HalfState, State};
+use crate::flow::{FRAME_BYTES, ReceiveWindow, SendWindow};
 use crate::headers::validate::Method;
 use crate::priority::Priority;
 use crate::silly_window::Wait;
@@ -142,6 +142,16 @@ impl Blocked {
     }
 }
 
+impl ReceiveHalf {
+    /// Whether the peer can be expected to send into a window: it may wait for one that holds a
+    /// frame, half of the window, or all of the rest, so as not to send small frames.
+    fn peer_may_send(&self, window: &ReceiveWindow) -> bool {
+        let wanted = FRAME_BYTES.min(window.size() / 2);
+        let wanted = self.left.bytes().map_or(wanted, |left| wanted.min(left.cast_signed()));
+        window.available() >= wanted.max(1)
+    }
+}
+
 /// Since when the rest of a request's content is awaited: one word, since each stream has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ContentTimer(Instant);
@@ -212,6 +222,30 @@ impl RemainingLength {
 }
 
 impl Slot {
+    /// Returns since when the peer could have sent more of its content, at the expiry of the
+    /// content timeout. `None`: the stream awaits none, or its content may take any time.
+    /// `received`: when content arrived last on the connection.
+    pub(crate) fn content_awaited_since(
+        &mut self,
+        connection: &ReceiveWindow,
+        received: Instant,
+        now: Instant,
+    ) -> Option<Instant> {
+        let timer = self.receive.content_timer;
+        if timer == ContentTimer::OFF || self.state.remote() != HalfState::Data {
+            return None;
+        }
+        let may_send =
+            self.receive.peer_may_send(connection) && self.receive.peer_may_send(&self.receive.window);
+        let since = match timer.start() {
+            Some(since) if may_send => since.max(received),
+            _ => now,
+        };
+        self.receive.content_timer =
+            if may_send { ContentTimer::since(since) } else { ContentTimer::PENDING };
+        Some(since)
+    }
+
     /// Creates a slot for a stream that is about to be opened.
     pub(crate) fn new(state: State, method: Method, send_window: u32, receive_window: u32) -> Self {
         Self {
