@@ -19,9 +19,9 @@ use core::panic::PanicInfo;
 use device::{Device, Line};
 use thalweg::Instant;
 use thalweg_h2c::{Config, Protocol, Sniffer};
+use thalweg_hpack::{Decoder, Encoder, Field, ListLimits, SinkAction};
 use thalweg_http::content::{Body, Digits, Plan};
 use thalweg_http::date::DateCache;
-use thalweg_hpack::{Decoder, Encoder, Field, ListLimits, SinkAction};
 use thalweg_record as _;
 
 /// Provides no memory: the program is linked and never run.
