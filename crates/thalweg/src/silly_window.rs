@@ -41,10 +41,10 @@
 //!
 //! If the first stream of the send queue waits for the connection's window, a frame that would not
 //! become longer may pass it: one that carries all that its caller has, of a stream that is no less
-//! urgent. A look at the first few
-//! entries of each class finds such streams, and keeps their order. Between two frames in order,
-//! such frames take at most one [`full_frame`] of the window. From then on all credit is the
-//! first stream's, so that no flood of short messages starves it.
+//! urgent. A look at the first few entries of each class finds such streams, and keeps their order.
+//! Between two frames in order, at most eight such frames pass, and they take at most one
+//! [`full_frame`] of the window. From then on all credit is the first stream's, so that no flood of
+//! short messages starves it, and a caller that writes byte by byte does not overtake the others.
 //!
 //! # Why this never waits for window that cannot come
 //!
@@ -223,9 +223,11 @@ impl Avoidance {
         full_frame.saturating_sub(self.passed_bytes)
     }
 
-    /// Counts a frame that passes the first stream of the queue.
-    pub(crate) const fn count_passed(&mut self, bytes: u32) {
-        self.passed_bytes = self.passed_bytes.saturating_add(bytes);
+    /// Counts a frame that passes the first stream of the queue. A short one counts as the part of
+    /// `full_frame` that lets [`PASSING_FRAMES_MAX`] of them pass.
+    pub(crate) fn count_passed(&mut self, bytes: u32, full_frame: u32) {
+        let counted = bytes.max(full_frame.div_ceil(PASSING_FRAMES_MAX));
+        self.passed_bytes = self.passed_bytes.saturating_add(counted);
     }
 
     /// Lets no frame pass until the next frame in order.
@@ -304,6 +306,8 @@ impl Avoidance {
 
 /// RFC 1122 §4.2.3.4 allows 0.1 to 1 s; a short frame waits for one to two intervals.
 const INTERVAL_MAX: Duration = Duration::from_millis(100);
+/// Frames that pass the first stream of the queue between two frames in order.
+const PASSING_FRAMES_MAX: u32 = 8;
 /// After more waits in vain, credit releases no smaller part of what is stale.
 const VAIN_WAITS_COUNTED: u8 = 4;
 /// More calls than fit one tick of a coarse clock, if they are made when they are due.
@@ -354,10 +358,16 @@ mod tests {
     #[test]
     fn frames_that_pass_the_first_stream_have_one_frame_together() {
         let mut avoidance = Avoidance::new(true, None);
-        avoidance.count_passed(16_000);
+        avoidance.count_passed(16_000, 16_384);
         assert_eq!([16_384, 10_000].map(|full| avoidance.passing_bytes_max(full)), [384, 0]);
         avoidance.in_order_sent();
         assert_eq!(avoidance.passing_bytes_max(16_384), 16_384);
+        // Eight tiny frames, and no more.
+        for left in (0..8).rev() {
+            assert_ne!(avoidance.passing_bytes_max(16_384), 0);
+            avoidance.count_passed(1, 16_384);
+            assert_eq!(avoidance.passing_bytes_max(16_384), left * 2048);
+        }
     }
 
     #[test]

@@ -101,9 +101,7 @@ impl Inner {
     /// Returns how short a frame the connection's window may make.
     fn full_frame_now(&self) -> u32 {
         match self.avoidance.is_on() {
-            true => {
-                silly_window::full_frame(self.frame_bytes_max(), self.windows.send_window().reachable())
-            }
+            true => silly_window::full_frame(self.frame_bytes_max(), self.windows.send_window().reachable()),
             false => 1,
         }
     }

@@ -150,7 +150,7 @@ impl Inner {
             && self.first_lacks_connection_window()
             && self.streams.may_pass_first(stream, bytes_max.min(self.windows.send_window().available()));
         if passes {
-            self.avoidance.count_passed(bytes);
+            self.avoidance.count_passed(bytes, self.streams.full_frame());
         } else if self.streams.is_granted(stream) {
             // `poll_writable` has named it for this, and must not do so again and again.
             self.avoidance.stop_passing();
