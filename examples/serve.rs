@@ -23,6 +23,7 @@ use thalweg_examples::site::Site;
 use thalweg_tokio::inspect::ConnectionMonitor;
 use thalweg_tokio::thalweg_record::{RecordingStore, Retention};
 use thalweg_tokio::{Body, Server, service_fn};
+use tokio::net::TcpListener;
 
 /// Serves a directory, computed bytes and an echo over HTTP/2. Ctrl-C and SIGTERM shut it down
 /// gracefully
@@ -59,6 +60,9 @@ async fn run(args: Arguments) -> Result<(), String> {
     let tls = tls.server_config()?;
     let signal = signals::shutdown()?;
     let site = Site::new(&root)?;
+    let listener =
+        TcpListener::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
+    println!("listening on {}", listener.local_addr().map_err(|error| error.to_string())?);
     let mut server = Server::builder();
     if let Some(inspect) = inspect {
         // The content of this server is public.
@@ -82,8 +86,7 @@ async fn run(args: Arguments) -> Result<(), String> {
             println!("{peer} ended: {end}");
         }
     });
-    let server = server.bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
-    println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
+    let server = server.from_listener(listener);
     let service = service_fn(move |request: Request<Body>| {
         let site = site.clone();
         async move {

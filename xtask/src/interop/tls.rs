@@ -108,7 +108,7 @@ const REFUSED: &[Refused] = &[
         what: "a TLS server that is asked in cleartext",
         start: |fixtures, identity| (SERVERS[0].2)(fixtures, identity),
         scheme: "http",
-        words: "too early",
+        words: "speaks TLS on this port",
     },
 ];
 
