@@ -26,11 +26,11 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::body::inbox::Inbox;
 use crate::body::sender::{BodySender, SendStatus};
-use crate::driver::Host;
 use crate::driver::connection_io::Action;
 use crate::driver::detached_inboxes::DetachedInboxes;
 use crate::driver::exchange_timers::ExchangeTimers;
 use crate::driver::waker_set::{WakerSet, WokenCursor};
+use crate::driver::{Host, send_frame};
 use crate::error::{BoxError, Error};
 use crate::fields::{body_of, repair_of, repair_received};
 use crate::protocol::Protocol;
@@ -153,12 +153,7 @@ impl<B: Body> ClientStreams<B> {
         connection: &mut SplicingConnection<Client>,
         error: impl FnOnce() -> Error,
     ) {
-        match self.handle(stream, input, error).send {
-            Frame::None => {}
-            // The core always accepts END_STREAM without data; a closed stream needs none.
-            Frame::EndStream => drop(connection.send_data(stream, &[], true)),
-            Frame::Reset(code) => connection.send_reset(stream, code),
-        }
+        send_frame(connection, stream, self.handle(stream, input, error).send);
     }
 
     fn receive_response(&mut self, stream: StreamKey, headers: &Headers<'_>, end: bool) -> Action {

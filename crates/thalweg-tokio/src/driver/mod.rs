@@ -25,7 +25,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use thalweg::{Event, Instant, Role};
+use thalweg::{Event, Instant, Role, StreamKey};
+use thalweg_http::exchange::Frame;
 use thalweg_http::transport::Exchanges;
 use thalweg_io::{
     CloseLimits, Connection, ConnectionCounters, ConnectionEnd, Counters, Handle, SplicingConnection,
@@ -38,6 +39,16 @@ use control::{ConnectionControl, Notifier, OnNotice};
 use exchange_timers::DeadlineTimer;
 use tap::Tap;
 use waker_set::WakerSet;
+
+/// Sends the frame that the actions of an exchange name.
+pub(crate) fn send_frame<R: Role>(connection: &mut SplicingConnection<R>, stream: StreamKey, frame: Frame) {
+    match frame {
+        Frame::None => {}
+        // The core always accepts END_STREAM without data; a closed stream needs none.
+        Frame::EndStream => drop(connection.send_data(stream, &[], true)),
+        Frame::Reset(code) => connection.send_reset(stream, code),
+    }
+}
 
 /// The handling of streams by a role.
 pub trait Host {

@@ -14,7 +14,7 @@ use http::{Request, Response};
 use thalweg::{ErrorCode, Event, Headers, HeadersKind, Instant, Priority, Server, Status, StreamKey};
 use thalweg_http::Method;
 use thalweg_http::date::{Date, with_date};
-use thalweg_http::exchange::{Actions, Exchange, ExchangeEnd, Frame, Input, Timeouts};
+use thalweg_http::exchange::{Actions, Exchange, ExchangeEnd, Input, Timeouts};
 use thalweg_http::expect::{Expectation, ServerExpect};
 use thalweg_http::transport::Exchanges;
 use thalweg_io::{ConnectionEnd, SplicingConnection};
@@ -26,7 +26,7 @@ use crate::driver::connection_io::Action;
 use crate::driver::detached_inboxes::DetachedInboxes;
 use crate::driver::exchange_timers::ExchangeTimers;
 use crate::driver::waker_set::{WakerSet, WokenCursor};
-use crate::driver::{Host, SlowPolls};
+use crate::driver::{Host, SlowPolls, send_frame};
 use crate::error::{BoxError, Error};
 use crate::fields::repair_received;
 use crate::protocol::Protocol;
@@ -205,12 +205,7 @@ where
         connection: &mut SplicingConnection<Server>,
         error: impl FnOnce() -> Error,
     ) {
-        match self.handle(stream, input, error).send {
-            Frame::None => {}
-            // The core always accepts END_STREAM without data; a closed stream needs none.
-            Frame::EndStream => drop(connection.send_data(stream, &[], true)),
-            Frame::Reset(code) => connection.send_reset(stream, code),
-        }
+        send_frame(connection, stream, self.handle(stream, input, error).send);
     }
 
     fn receive_data(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Action {
