@@ -344,6 +344,33 @@ fn time_with_an_open_window_is_no_wait_for_the_peer() {
     }
 }
 
+/// The output is full, and the window is open; then the peer takes it away. That frame starts the
+/// wait, not the timer that found the window open 59 s before.
+#[test]
+fn a_wait_starts_with_the_settings_that_take_an_open_window_away() {
+    let mut config = only(|timeouts| timeouts.stall = seconds(60));
+    config.output_bytes_max = 1024;
+    let initial_window = |bytes| frames::settings().entry(setting::INITIAL_WINDOW_SIZE, bytes);
+    let mut server = server(config, initial_window(65_535));
+    let stream = request(&mut server, 1, at(1));
+    server.send_response(stream, Status::OK, [], false).unwrap();
+    assert!(server.send_data(stream, &[7; 5000], true).unwrap() < 5000);
+    drain(&mut server);
+    server.handle_timeout(at(100)).unwrap();
+    server.handle_timeout(at(160)).unwrap();
+    assert_eq!(server.poll_timeout(), Some(at(220)), "the window was open");
+    feed(&mut server, initial_window(0), at(219));
+    drain(&mut server);
+    server.handle_timeout(at(220)).unwrap();
+    assert_eq!(feed(&mut server, [], at(220)), [], "it waits for one second");
+    assert_eq!(server.poll_timeout(), Some(at(279)));
+    // A window that opens and closes at once was never open for the application.
+    feed(&mut server, [initial_window(65_535).bytes(), initial_window(0).bytes()].concat(), at(230));
+    drain(&mut server);
+    server.handle_timeout(at(279)).unwrap();
+    assert_eq!(feed(&mut server, [], at(279)), [Reported::Stalled(stream)]);
+}
+
 #[test]
 fn window_in_small_pieces_that_is_used_at_once_stays_a_stall() {
     let config = only(|timeouts| timeouts.stall = seconds(60));

@@ -182,3 +182,24 @@ fn headers_before_a_promise_and_a_stream_error_leave_the_stream_reserved() {
     ];
     run(client, Setup::default(), ops);
 }
+
+/// An application whose response the peer's SETTINGS_MAX_HEADER_LIST_SIZE refuses resets the
+/// stream: with these timeouts nothing else ends it (seed 9,011,539,324).
+#[test]
+fn a_response_that_is_too_large_for_the_peer_ends_its_stream() {
+    let client = TimeoutsMs { idle: Some(10000), shutdown: Some(1), ..TimeoutsMs::OFF };
+    let client = Setup { timeouts: client, ..Setup::default() };
+    let server = TimeoutsMs { idle: Some(301), ..TimeoutsMs::OFF };
+    let server = Setup { timeouts: server, ..Setup::default() };
+    let ops = vec![
+        Tick { ms: 0 },
+        Open(EXCHANGE),
+        // The server is idle, and says so; the client receives that, and its request is sent late.
+        Tick { ms: 500 },
+        Transmit { by: Server },
+        Receive { by: Client, bytes: 1 << 19 },
+        Inject { to: Server, kind: kind::SETTINGS, flags: 0, stream: 0, payload: vec![0, 6, 0, 0, 0, 2] },
+        Tick { ms: 1 },
+    ];
+    run(client, server, ops);
+}

@@ -59,9 +59,9 @@ impl Inner {
         if change == 0 && before.max_frame_size == after.max_frame_size {
             return Ok(());
         }
-        let (now, full_frame) = (self.timers.now(), self.streams.full_frame());
+        let (now, connection) = (self.timers.now(), self.connection_credit());
         let overflowed_window = self.streams.iter_mut().find_map(|(stream, slot)| {
-            slot.send.shift_window(change, full_frame, now).is_none().then_some(stream.id())
+            slot.send.shift_window(change, connection, now).is_none().then_some(stream.id())
         });
         if let Some(id) = overflowed_window {
             return Err(self.fail_violation(Violation::SettingsWindowOverflow, id));

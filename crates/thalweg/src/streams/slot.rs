@@ -345,13 +345,30 @@ impl SendHalf {
 
     /// Changes the window with the peer's SETTINGS_INITIAL_WINDOW_SIZE. `None`: it would exceed
     /// 2^31-1.
-    pub(crate) fn shift_window(&mut self, change: i64, full_frame: u32, now: Instant) -> Option<()> {
-        let had_window = self.has_window(full_frame);
+    pub(crate) fn shift_window(
+        &mut self,
+        change: i64,
+        connection: ConnectionCredit,
+        now: Instant,
+    ) -> Option<()> {
+        let had_window = self.has_window(connection.full_frame);
+        let lacked_window = self.lacks_window(connection);
         self.window.shift(change)?;
         if !had_window {
             self.window_opened_at = now;
+        } else if !lacked_window
+            && self.lacks_window(connection)
+            && let Some(BlockedSince::Time(since)) = self.blocked.since()
+        {
+            let waited = self.waited_before(connection, since);
+            self.blocked = Blocked::from(BlockedSince::Time(now.saturating_sub(waited)));
         }
         Some(())
+    }
+
+    /// Returns how much of the time since `since` the stream had waited when its window opened.
+    fn waited_before(&self, connection: ConnectionCredit, since: Instant) -> Duration {
+        self.window_opened_at.max(connection.opened_at).saturating_duration_since(since)
     }
 
     /// Whether the windows are too small for the next frame of a blocked stream.
@@ -377,8 +394,7 @@ impl SendHalf {
                 if !sent || !self.lacks_window(connection) {
                     return None;
                 }
-                let opened_at = self.window_opened_at.max(connection.opened_at);
-                Some(opened_at.saturating_duration_since(since))
+                Some(self.waited_before(connection, since))
             }
             Some(BlockedSince::NextTime { .. }) => None,
             None | Some(BlockedSince::Time(_)) => {
@@ -475,6 +491,7 @@ mod tests {
     fn credit_for_a_window_below_the_next_frame_records_the_time() {
         let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
         let mut send = Slot::new(State::opened(true, false), Method::Other, 1000, 0).send;
+        let connection = ConnectionCredit { available: 1 << 20, opened_at: at(0), full_frame: 16_384 };
         send.blocked_bytes = 2000;
         send.window.take(500);
         assert_eq!(send.credit(1, 16_384, 16_384, at(1)), Some(0));
@@ -482,12 +499,12 @@ mod tests {
         send.window.take(2);
         assert_eq!(send.credit(1, 16_384, 16_384, at(2)), Some(0));
         assert_eq!(send.window_opened_at, at(2));
-        assert_eq!(send.shift_window(1000, 16_384, at(3)), Some(()));
+        assert_eq!(send.shift_window(1000, connection, at(3)), Some(()));
         assert_eq!(send.window_opened_at, at(2), "500 bytes again");
-        assert_eq!(send.shift_window(-2000, 16_384, at(4)), Some(()));
-        assert_eq!(send.shift_window(1, 16_384, at(5)), Some(()));
+        assert_eq!(send.shift_window(-2000, connection, at(4)), Some(()));
+        assert_eq!(send.shift_window(1, connection, at(5)), Some(()));
         assert_eq!(send.window_opened_at, at(5));
-        assert_eq!(send.shift_window(1 << 32, 16_384, at(6)), None);
+        assert_eq!(send.shift_window(1 << 32, connection, at(6)), None);
     }
 
     #[test]

@@ -493,9 +493,20 @@ impl World {
     }
 
     fn reset(&mut self, end: Side, nth: u8, code: ErrorCode) {
-        let now = self.now;
         let side = self.side(end);
         let Some(stream) = side.app.nth(nth).map(|stream_progress| stream_progress.stream) else { return };
+        self.reset_stream(end, stream, code);
+    }
+
+    /// Resets a stream whose message the peer's limit of header lists refuses: no other call would
+    /// end it.
+    fn give_up(&mut self, end: Side, stream: StreamKey) {
+        self.reset_stream(end, stream, ErrorCode::INTERNAL_ERROR);
+    }
+
+    fn reset_stream(&mut self, end: Side, stream: StreamKey, code: ErrorCode) {
+        let now = self.now;
+        let side = self.side(end);
         side.note_streams(now);
         side.endpoint.send_reset(stream, code);
         let id = stream.id().as_u32();
@@ -610,6 +621,10 @@ impl World {
             Err(_) => {}
         }
         expect_sent(sent, &side.over, "send_response").or_else(|error| tolerate(is_honest, error))?;
+        if matches!(sent, Err(SendError::HeaderListTooLarge { .. })) {
+            self.give_up(Side::Server, stream);
+            return Ok(());
+        }
         side.app.settle(id);
         self.send_body(Side::Server, id)
     }

@@ -1,6 +1,6 @@
 //! How an application sends its content: piece by piece, as the windows allow.
 
-use thalweg::Field;
+use thalweg::{Field, SendError};
 
 use super::{Mismatch, TURNS_MAX, World, expect_sent, tolerate};
 use crate::properties::SendCall;
@@ -57,8 +57,13 @@ impl World {
                 if sent.is_ok() {
                     stream_progress.out.stage = Stage::Done;
                 }
+                let stream = stream_progress.stream;
                 expect_sent(sent, &side.over, "send_trailers")
                     .or_else(|error| tolerate(self.is_honest, error))?;
+                if matches!(sent, Err(SendError::HeaderListTooLarge { .. })) {
+                    self.give_up(end, stream);
+                    return Ok(());
+                }
                 break;
             }
             let before = side.endpoint.windows(stream_progress.stream).unwrap_or_default();
